@@ -1,0 +1,52 @@
+// Package wechat speaks WeChat's HTTP interfaces for login: it writes the
+// authorize link that a browser is sent to, exchanges the code that comes back,
+// and reads the profile of a person who consented. It also tells from a
+// User-Agent which kind of WeChat, if any, a browser is.
+//
+// It owns WeChat's vocabulary: parameters, error codes, scopes and the shape of
+// the answers. It knows nothing about sessions, users, cookies or pages, keeps
+// nothing between two calls, logs nothing, and never repeats a call.
+//
+// # Flows served
+//
+// Login inside WeChat for a verified service account (公众号网页授权):
+// [Client.AuthorizeURL], then [Client.Exchange], then, after snsapi_userinfo,
+// [Client.UserInfo]. The last two also serve the codes of website apps (QR code)
+// and mobile apps, which differ only in the appid and secret.
+//
+// Official pages:
+//
+//   - guide: https://developers.weixin.qq.com/doc/service/guide/h5/auth.html
+//   - code for token: https://developers.weixin.qq.com/doc/service/api/webdev/access/api_snsaccesstoken
+//   - profile: https://developers.weixin.qq.com/doc/service/api/webdev/access/api_snsuserinfo.html
+//   - causes of authorize errors: https://developers.weixin.qq.com/doc/oplatform/developers/troubleshooting/auth.html
+//   - common error codes: https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
+//   - unionid: https://developers.weixin.qq.com/doc/service/guide/product/unionid.md
+//   - snapshot pages: https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
+//
+// # Surprises
+//
+// Where WeChat departs from OAuth 2.0 or from ordinary HTTP:
+//
+//   - The authorize link wants its parameters in the documented order, and its
+//     redirect_uri percent-encoded exactly once. See [Client.AuthorizeURL].
+//   - The link must end in #wechat_redirect, and without the undocumented
+//     connect_redirect=1 Android calls the callback twice with two codes.
+//   - A state has at most 128 letters and digits; it may not be empty.
+//   - A person who refuses is not sent back at all: there is no callback.
+//   - A code works once. A second exchange is an error even when the first
+//     answer was lost, so no layer may repeat one; net/http would, see
+//     [Client.Exchange].
+//   - Errors come with status 200 and an errcode in the body; a success has no
+//     errcode. The content type may be text/plain.
+//   - Nicknames may hold raw control bytes and broken UTF-8 inside the JSON.
+//   - Numbers may arrive as strings.
+//   - App secret, code and token travel in the query, which net/http repeats in
+//     the text of its errors. Every error of this package is cleaned of them.
+//   - unionid is missing from snsapi_base answers and for accounts that are not
+//     bound to an open-platform account; it may begin to appear at any time.
+//   - is_snapshotuser=1 marks the virtual person of a snapshot page, and it
+//     comes with the token only, never with the profile.
+//   - The nickname may be empty or "微信用户", the avatar may be missing; neither
+//     identifies anybody.
+package wechat
