@@ -1,0 +1,305 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"wxgate/identity"
+	"wxgate/session"
+	"wxgate/wechat"
+)
+
+// callback is where WeChat sends the visitor back to. Checks go from cheap and
+// harmless to costly: the state has to be this browser's before the code is
+// touched. It ends in a redirect to a clean URL or in a page, so that neither
+// code nor state stays in a history, a Referer or a shared link.
+func (s *Server) callback(v *visit) {
+	if v.r.Method != http.MethodGet {
+		v.Header().Set("Allow", http.MethodGet)
+		s.fail(v, methodNotAllowed, nil)
+		return
+	}
+	if !s.withinRate(v) {
+		return
+	}
+	query, err := url.ParseQuery(v.r.URL.RawQuery)
+	if err != nil || len(query["code"]) > 1 || len(query["state"]) > 1 {
+		s.fail(v, badRequest, errors.New("code or state is doubled, or the query is malformed"))
+		return
+	}
+	code, state := query.Get("code"), query.Get("state")
+	logins := s.cfg.Sessions.Logins(v.r.Header)
+	p, ok := logins.Find(state)
+	if !ok {
+		s.strayed(v, query.Has("again"))
+		return
+	}
+	s.metrics.login(p.Channel, stepReturned)
+	if !plausibleCode(code) {
+		// Some devices come back without a code; a person who said no may.
+		s.metrics.login(p.Channel, stepDenied)
+		s.retryLogin(v, p, invalidCode, errors.New("no usable code came back"))
+		return
+	}
+
+	id := v.id
+	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, code, p.State, func(ctx context.Context) session.Outcome {
+		return s.exchange(ctx, id, p, code)
+	})
+	switch {
+	case errors.Is(err, session.ErrForeignCode):
+		s.strayed(v, p.Again)
+		return
+	case errors.Is(err, session.ErrCodeLost):
+		s.retryLogin(v, p, wechatUnavailable, err)
+		return
+	case err != nil:
+		s.metrics.login(p.Channel, stepFailed)
+		s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.retryURL(v, p)})
+		return
+	}
+	if replayed {
+		s.metrics.login(p.Channel, stepReplayed)
+	}
+	if out.Failure != "" {
+		s.loginFailed(v, p, out.Failure)
+		return
+	}
+	if !replayed {
+		s.retire(v, p)
+	}
+	if p.Bind != "" {
+		if l, err := s.sessions.get(v.r.Context(), out.Token); err == nil && l != nil {
+			s.keepLogin(v, logins, p, out.Token)
+			s.handOver(v, *l.session, p.Host, p.Bind)
+			return
+		}
+	}
+	s.arrive(v, logins, p, out.Token)
+}
+
+// arrive gives the browser its session and sends it where it wanted to go.
+func (s *Server) arrive(v *visit, logins *session.Logins, p session.Pending, token string) {
+	s.keepLogin(v, logins, p, token)
+	s.redirect(v, http.StatusSeeOther, s.target(v, p))
+}
+
+func (s *Server) keepLogin(v *visit, logins *session.Logins, p session.Pending, token string) {
+	logins.Finish(p.State, s.now())
+	if err := s.cfg.Sessions.WriteLogins(v.Header(), logins); err != nil {
+		v.cause = err // the session stands without it
+	}
+	s.cfg.Sessions.SetCookie(v.Header(), token)
+}
+
+// plausibleCode keeps out what cannot be a code. WeChat documents no form;
+// codes seen are 32 letters and digits.
+func plausibleCode(code string) bool {
+	if code == "" || len(code) > 512 {
+		return false
+	}
+	for i := 0; i < len(code); i++ {
+		if code[i] <= 0x20 || code[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// target is the page that a login was begun for.
+func (s *Server) target(v *visit, p session.Pending) string {
+	host := p.Host
+	if host == "" {
+		host = v.host
+	}
+	return s.location(host, p.Next)
+}
+
+// retryURL begins the same login anew.
+func (s *Server) retryURL(v *visit, p session.Pending) string {
+	consent := p.Scope == scopeUserInfo
+	return s.loginURL(v.host, loginQuery{next: s.nextOf(p), profile: consent, agreed: consent, bind: p.Bind})
+}
+
+// nextOf is a pending login's target as a login link says it.
+func (s *Server) nextOf(p session.Pending) string {
+	if p.Host == "" {
+		return p.Next
+	}
+	return s.location(p.Host, p.Next)
+}
+
+// strayed handles a return that is not of this browser's logins: a shared
+// link, a lost cookie, an expired attempt, or somebody else's code. The code
+// is never used. Who has a session goes on; else the login begins anew, once.
+func (s *Server) strayed(v *visit, again bool) {
+	l, err := s.session(v)
+	switch {
+	case err != nil:
+		s.fail(v, storeUnavailable, err)
+	case l != nil:
+		s.redirect(v, http.StatusSeeOther, s.location(v.host, "/"))
+	case !again:
+		s.toLogin(v, loginQuery{next: "/", again: true})
+	default:
+		s.metrics.login(identity.ChannelMP, stepStateLost)
+		s.failPage(v, stateLost, errors.New("the login cookie did not come back, twice"),
+			pageData{ActionURL: s.loginURL(s.hosts.public, loginQuery{next: "/"}), Detail: s.cookieAdvice()})
+	}
+}
+
+// retryLogin handles an attempt that failed in a way that a fresh one may
+// mend. Who has a session is where they wanted to be; else one more try runs
+// by itself, and after it the visitor decides.
+func (s *Server) retryLogin(v *visit, p session.Pending, why *problem, cause error) {
+	l, err := s.session(v)
+	switch {
+	case err != nil:
+		s.fail(v, storeUnavailable, err)
+	case l != nil:
+		s.redirect(v, http.StatusSeeOther, s.target(v, p))
+	case !p.Again && p.Scope == scopeBase:
+		v.cause = cause
+		s.toLogin(v, loginQuery{next: s.nextOf(p), again: true, bind: p.Bind})
+	default:
+		s.metrics.login(p.Channel, stepFailed)
+		s.failPage(v, why, cause, pageData{ActionURL: s.retryURL(v, p)})
+	}
+}
+
+// The failures of an exchange, as they are kept for a second delivery.
+const (
+	failedCode     = "invalid_code"
+	failedRefused  = "login_refused"
+	failedConfig   = "wechat_misconfigured"
+	failedWeChat   = "wechat_unavailable"
+	failedSnapshot = "snapshot_visitor"
+	failedBlocked  = "user_blocked"
+	failedStore    = "store_unavailable"
+	failedAccount  = "account_unavailable"
+)
+
+func (s *Server) loginFailed(v *visit, p session.Pending, failure string) {
+	problems := map[string]*problem{
+		failedRefused: loginRefused, failedConfig: wechatMisconfigured, failedWeChat: wechatUnavailable,
+		failedBlocked: userBlocked, failedStore: storeUnavailable, failedAccount: accountUnavailable,
+	}
+	cause := errors.New("login failed: " + failure)
+	switch failure {
+	case failedCode:
+		s.retryLogin(v, p, invalidCode, cause)
+	case failedSnapshot:
+		noStore(v.Header())
+		v.Header().Set("X-Request-Id", v.id)
+		writePage(v, v.r, http.StatusOK, pageSnapshotGuide, pageData{Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p)})
+	default:
+		why := problems[failure]
+		if why == nil {
+			why = internalError
+		}
+		action := s.retryURL(v, p)
+		if why == loginRefused || why == userBlocked {
+			action = ""
+		}
+		s.failPage(v, why, cause, pageData{ActionURL: action})
+	}
+}
+
+// exchange turns a code into a session. It runs once per code and may outlive
+// the request that brought it, so it touches nothing of that but its id. Its
+// store round trips are: one read or three writes for the user, one write for
+// a due IM account, one write for the session; the redeemer adds a claim
+// before and the outcome after.
+func (s *Server) exchange(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
+	log := s.log.With("id", requestID, "channel", p.Channel)
+	failed := func(word, what string, err error) session.Outcome {
+		s.metrics.login(p.Channel, stepFailed)
+		log.LogAttrs(ctx, slog.LevelError, what, slog.Any("error", err))
+		return session.Outcome{Failure: word}
+	}
+	token, err := s.cfg.WeChat.Exchange(ctx, s.cfg.MP, code)
+	if err != nil {
+		word := failedWeChat
+		switch ofWeChat(err) {
+		case invalidCode:
+			word = failedCode
+		case loginRefused:
+			word = failedRefused
+		case wechatMisconfigured:
+			word = failedConfig
+		}
+		return failed(word, "WeChat did not accept the code", err)
+	}
+	s.metrics.login(p.Channel, stepExchanged)
+	if token.Snapshot {
+		// The ids are of a virtual account. No user, no session.
+		s.metrics.login(p.Channel, stepSnapshot)
+		return session.Outcome{Failure: failedSnapshot}
+	}
+	login := identity.Login{
+		Platform: s.cfg.Platform, Channel: p.Channel, AppID: p.AppID, OpenID: token.OpenID, UnionID: token.UnionID, At: s.now(),
+	}
+	if p.Scope == scopeUserInfo {
+		s.addProfile(ctx, log, &login, token)
+	}
+	res, err := s.cfg.Users.Resolve(ctx, login)
+	if err != nil {
+		return failed(failedStore, "the user could not be stored", err)
+	}
+	s.noteResolution(log, res)
+	if res.User.Status == identity.StatusBlocked {
+		return session.Outcome{Failure: failedBlocked}
+	}
+	if err := s.im.afterLogin(ctx, res.User); err != nil {
+		return failed(failedAccount, "the IM account is required and could not be made", err)
+	}
+	cookie, _, err := s.cfg.Sessions.Create(ctx, session.Session{
+		User: res.User.ID, Channel: p.Channel, AppID: p.AppID, OpenID: login.OpenID, UnionID: login.UnionID, Scope: p.Scope,
+	})
+	if err != nil {
+		return failed(failedStore, "the session could not be stored", err)
+	}
+	s.metrics.login(p.Channel, stepCompleted)
+	return session.Outcome{Token: cookie}
+}
+
+// addProfile asks for name and avatar. Without them the login is still a
+// login: the person agreed, and the code is used up.
+func (s *Server) addProfile(ctx context.Context, log *slog.Logger, login *identity.Login, token wechat.Token) {
+	info, err := s.cfg.WeChat.UserInfo(ctx, token.AccessToken, token.OpenID)
+	if err != nil {
+		log.Error("WeChat did not give the profile; the login goes on without", "error", err)
+		return
+	}
+	login.Profile = &identity.Profile{Name: info.Nickname, Avatar: info.AvatarURL, UpdatedAt: login.At}
+	if login.UnionID == "" {
+		login.UnionID = info.UnionID
+	}
+}
+
+func (s *Server) noteResolution(log *slog.Logger, res identity.Resolution) {
+	if res.Created {
+		s.metrics.usersCreated.Inc()
+		log.Info("user created", "user", res.User.ID)
+	}
+	if res.Conflict {
+		log.Warn("the unionid of this login belongs to another user; both were left as they are", "user", res.User.ID)
+	}
+}
+
+// retire ends the session that the browser had before this login. One that the
+// same login made already (WeChat's second delivery with another code) stays:
+// its cookie may be the one that the browser keeps.
+func (s *Server) retire(v *visit, p session.Pending) {
+	l, err := s.session(v)
+	if err != nil || l == nil || l.session.CreatedAt.Unix() >= p.Started {
+		return
+	}
+	if err := s.sessions.end(v.r.Context(), l.key); err != nil {
+		s.log.Warn("the session before this login could not be ended; it runs out by itself", "id", v.id, "error", err)
+	}
+	v.live = nil
+}

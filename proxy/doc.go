@@ -1,0 +1,25 @@
+// Package proxy is the request path of wxgate: what happens between a visitor
+// and the unmodified app.
+//
+//	request ─ id, log record ─ strip look-alikes ─ host? ─ verification file?
+//	   │
+//	   ├─ /.wxgate/…   login ─→ WeChat ─→ callback ─→ session ─→ 303
+//	   │               logout, me, yunxin, jwks.json
+//	   │
+//	   └─ rule for the path ─ session ─ admit ─┬─ forward with identity ─→ app
+//	                                           └─ 302 to login, 401, 403, 404
+//
+// ServeHTTP (server.go) shows this order on one page; login.go and callback.go
+// are the two halves of a login; live.go is the five-second cache that keeps
+// the store and the signer out of hot requests; forward.go is all that touches
+// a request or an answer on its way; problem.go is the only place that turns a
+// failure into a status and words.
+//
+// It is the one package that knows all four leaves (session, identity, wechat,
+// yunxin) and translates between them; they do not know each other. It refuses
+// to know the environment, storage back ends, and listeners: cmd hands them in.
+//
+// What the app may rely on: every header that folds to X-Wxgate-… is ours;
+// they are absent without a session; X-Wxgate-Assertion can be verified with
+// the keys at /.wxgate/jwks.json and has at least half of its life left.
+package proxy

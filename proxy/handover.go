@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"wxgate/session"
+)
+
+// WeChat returns to one or two registered domains only. A host that cannot
+// share cookies with the public one logs in there and takes the result over:
+//
+//	B login ─ pending login in B's cookie ─→ A login?bind=… ─→ WeChat ─→ A callback
+//	  ↑                                                                     │
+//	  └──────────── B handover?ticket=… ←───────────────────────────────────┘
+//
+// The code never leaves A. The ticket is sealed, lives a minute, names B, and
+// is worth something only to the browser that holds the pending login at B.
+
+// sharesCookies reports that a host sees the public host's cookies.
+func (s *Server) sharesCookies(host string) bool {
+	if host == s.hosts.public {
+		return true
+	}
+	domain := s.cfg.CookieDomain
+	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+}
+
+// loginElsewhere begins a login on a host that is not the public one. Where the
+// cookies are shared the login just runs there; else what it is for stays here
+// and only its binding goes along.
+func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
+	q.next = s.location(host, next)
+	if s.sharesCookies(v.host) || host != v.host {
+		s.redirect(v, http.StatusFound, s.loginURL(s.hosts.public, q))
+		return
+	}
+	p := session.Pending{State: session.NewState(), Next: next, Again: q.again}
+	if err := s.keepPending(v, s.cfg.Sessions.Logins(v.r.Header), p); err != nil {
+		s.fail(v, internalError, err)
+		return
+	}
+	q.bind = session.BindingOf(p.State)
+	q.next = s.location(host, "/") // the path stays in this host's cookie
+	v.outcome = outcomeRedirected
+	s.redirect(v, http.StatusFound, s.loginURL(s.hosts.public, q))
+}
+
+// handOver sends a browser with a fresh or running session at the public host
+// to the host that waits for it.
+func (s *Server) handOver(v *visit, who session.Session, host, binding string) {
+	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{Host: host, Binding: binding, Session: who})
+	if err != nil {
+		s.fail(v, internalError, err)
+		return
+	}
+	s.redirect(v, http.StatusSeeOther, s.hosts.origin(host)+prefix+"handover?ticket="+url.QueryEscape(ticket))
+}
+
+// handover makes a session of a ticket. Delivered twice by the same browser it
+// gives the same session; anybody else gets nothing.
+func (s *Server) handover(v *visit) {
+	if v.r.Method != http.MethodGet {
+		v.Header().Set("Allow", http.MethodGet)
+		s.fail(v, methodNotAllowed, nil)
+		return
+	}
+	if !s.withinRate(v) {
+		return
+	}
+	text := v.r.URL.Query().Get("ticket")
+	ticket, ok := s.cfg.Sessions.OpenTicket(text, v.host)
+	logins := s.cfg.Sessions.Logins(v.r.Header)
+	p, mine := logins.FindBound(ticket.Binding)
+	if !ok || !mine {
+		s.strayed(v, p.Again)
+		return
+	}
+	out, _, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context) session.Outcome {
+		token, _, err := s.cfg.Sessions.Create(ctx, ticket.Session)
+		if err != nil {
+			s.log.Error("the session could not be stored", "id", v.id, "error", err)
+			return session.Outcome{Failure: failedStore}
+		}
+		return session.Outcome{Token: token}
+	})
+	switch {
+	case errors.Is(err, session.ErrForeignCode), errors.Is(err, session.ErrCodeLost):
+		s.strayed(v, p.Again)
+	case err != nil || out.Failure != "":
+		s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.location(v.host, p.Next)})
+	default:
+		s.arrive(v, logins, p, out.Token)
+	}
+}

@@ -1,0 +1,313 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/singleflight"
+
+	"wxgate/identity"
+	"wxgate/session"
+)
+
+const (
+	// cacheLife is how long a session is served without asking the store. It
+	// bounds how long a revoked session lives on another replica.
+	cacheLife = 5 * time.Second
+	// graceLife is how long a known session goes on when the store cannot be
+	// asked: an outage is not a logout.
+	graceLife = time.Minute
+	// graceRetry paces the store look-ups of a session during an outage.
+	graceRetry = time.Second
+	// keepUnused is how long an entry that nobody asks for stays.
+	keepUnused = 2 * time.Minute
+	// loadLimit bounds one look at the store.
+	loadLimit = 3 * time.Second
+	// maxCached sessions are held at most; beyond it the store is asked.
+	maxCached = 200_000
+)
+
+// live is a session as requests need it: read once, then only looked at. It is
+// never changed, a newer one takes its place.
+type live struct {
+	key     string
+	session *session.Session // nil: there is no such session (any more)
+	user    *identity.User
+	headers identity.Headers
+
+	checked   time.Time // when the store was asked, taken before it was
+	recheckAt time.Time // when it has to be asked again
+	resignAt  time.Time // when less than half of the assertion's life is left
+	content   string    // what the assertion says, to know when it must change
+}
+
+// sessions is the cache between requests and the store.
+type sessions struct {
+	s       *Server
+	now     func() time.Time
+	flights singleflight.Group
+
+	mu      sync.RWMutex
+	byToken map[string]*entry // a token in one of its spellings
+	byKey   map[string]*entry
+}
+
+type entry struct {
+	key  string
+	cur  atomic.Pointer[live]
+	used atomic.Int64 // Unix seconds
+	over atomic.Bool  // ended on this replica; ids are never used again
+}
+
+func newSessions(s *Server) *sessions {
+	return &sessions{s: s, now: s.now, byToken: map[string]*entry{}, byKey: map[string]*entry{}}
+}
+
+// session finds the session of a request. None is not an error; an error means
+// that the store could not tell.
+func (s *Server) session(v *visit) (*live, error) {
+	token := s.cfg.Sessions.Token(v.r.Header)
+	if token == "" {
+		return nil, nil
+	}
+	l, err := s.sessions.get(v.r.Context(), token)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	v.live = l
+	return l, nil
+}
+
+// get returns the live session of a token, nil if there is none.
+func (c *sessions) get(ctx context.Context, token string) (*live, error) {
+	c.mu.RLock()
+	e := c.byToken[token]
+	c.mu.RUnlock()
+	if e == nil {
+		key, ok := c.s.cfg.Sessions.Key(token)
+		if !ok {
+			return nil, nil
+		}
+		e = c.remember(token, key)
+	}
+	if e.over.Load() {
+		return nil, nil
+	}
+	now := c.now()
+	e.used.Store(now.Unix())
+	l := e.cur.Load()
+	if l != nil && now.Before(l.recheckAt) && (l.session == nil || now.Before(l.resignAt)) {
+		c.s.metrics.lookupCache.Inc()
+	} else {
+		var err error
+		if l, err = c.refresh(ctx, e, 0); err != nil {
+			return nil, err
+		}
+	}
+	if l.session == nil || !now.Before(l.session.ExpiresAt) || e.over.Load() {
+		return nil, nil
+	}
+	return l, nil
+}
+
+func (c *sessions) remember(token, key string) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[key]
+	if e == nil {
+		e = &entry{key: key}
+		e.used.Store(c.now().Unix())
+		if len(c.byKey) < maxCached {
+			c.byKey[key] = e
+		}
+	}
+	if len(c.byToken) < maxCached {
+		c.byToken[strings.Clone(token)] = e
+	}
+	return e
+}
+
+// refresh asks the store again, once for all requests that wait for the same
+// session. A state that is younger than maxAge is good enough.
+func (c *sessions) refresh(ctx context.Context, e *entry, maxAge time.Duration) (*live, error) {
+	flight := c.flights.DoChan(e.key, func() (any, error) {
+		old := e.cur.Load()
+		if old != nil && maxAge > 0 && c.now().Sub(old.checked) < maxAge {
+			return old, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadLimit)
+		defer cancel()
+		l, err := c.load(ctx, e.key, old)
+		if err == nil {
+			e.cur.Store(l)
+			return l, nil
+		}
+		if old == nil || old.session == nil || c.now().Sub(old.checked) >= graceLife {
+			return nil, err
+		}
+		kept := *old
+		kept.recheckAt = c.now().Add(graceRetry)
+		if l, err = c.signed(&kept, old); err != nil {
+			return nil, err
+		}
+		e.cur.Store(l)
+		return l, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case f := <-flight:
+		if f.Err != nil {
+			return nil, f.Err
+		}
+		return f.Val.(*live), nil
+	}
+}
+
+func (c *sessions) load(ctx context.Context, key string, old *live) (*live, error) {
+	c.s.metrics.lookupStore.Inc()
+	now := c.now()
+	l := &live{key: key, checked: now, recheckAt: now.Add(cacheLife)}
+	s, found, err := c.s.cfg.Sessions.Load(ctx, key)
+	if err != nil || !found {
+		return l, err
+	}
+	user, found, err := c.s.cfg.Users.User(ctx, s.User)
+	if err != nil {
+		return nil, err
+	}
+	if !found || user.Status == identity.StatusErased {
+		return l, nil
+	}
+	l.session, l.user = s, user
+	return c.signed(l, old)
+}
+
+// signed gives a live session its headers. The assertion of the previous state
+// is used again while it says the same and has more than half of its life.
+func (c *sessions) signed(l, old *live) (*live, error) {
+	claims := claimsOf(l.session, l.user)
+	content, err := json.Marshal(claims)
+	if err != nil {
+		return nil, err
+	}
+	l.content = string(content)
+	if old != nil && old.session != nil && old.content == l.content && c.now().Add(cacheLife).Before(old.resignAt) {
+		l.headers, l.resignAt = old.headers, old.resignAt
+		return l, nil
+	}
+	cfg := &c.s.cfg
+	token, expires, err := cfg.Signer.Sign(claims)
+	if err != nil {
+		return nil, err
+	}
+	fresh := *l
+	issued := c.now().Truncate(time.Second) // as the token has it
+	fresh.resignAt = issued.Add(expires.Sub(issued) / 2)
+	fresh.headers = identity.NewHeaders(headersOf(&claims, token), cfg.PlainHeaders)
+	return &fresh, nil
+}
+
+// claimsOf says who the session's user is; only what is known appears.
+func claimsOf(s *session.Session, u *identity.User) identity.Claims {
+	c := identity.Claims{
+		SessionID:  s.SID(),
+		AuthTime:   jwt.NewNumericDate(s.CreatedAt),
+		MergedFrom: slices.Clone(u.Aliases),
+		WeChat: &identity.WeChatClaim{
+			Channel: s.Channel, AppID: s.AppID, OpenID: s.OpenID, UnionID: s.UnionID, Scope: s.Scope,
+		},
+	}
+	c.Subject = u.ID
+	if u.Profile != nil {
+		c.Name, c.Picture = u.Profile.Name, u.Profile.Avatar
+	}
+	if u.Yunxin.State == identity.YunxinReady {
+		c.Yunxin = &identity.YunxinClaim{Accid: u.Yunxin.Accid}
+	}
+	return c
+}
+
+func headersOf(c *identity.Claims, assertion string) identity.Identity {
+	id := identity.Identity{
+		Assertion: assertion, User: c.Subject, Name: c.Name, Avatar: c.Picture,
+		Channel: c.WeChat.Channel, AppID: c.WeChat.AppID, OpenID: c.WeChat.OpenID, UnionID: c.WeChat.UnionID,
+	}
+	if c.Yunxin != nil {
+		id.YunxinAccid = c.Yunxin.Accid
+	}
+	return id
+}
+
+// end ends a session everywhere: here at once, on other replicas when their
+// cache runs out. Its streams are closed.
+func (c *sessions) end(ctx context.Context, key string) error {
+	if err := c.s.cfg.Sessions.End(ctx, key); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if e := c.byKey[key]; e != nil {
+		e.over.Store(true)
+	}
+	c.mu.Unlock()
+	c.s.streams.end(key)
+	return nil
+}
+
+// stale makes the next request of a session ask the store.
+func (c *sessions) stale(key string) {
+	c.mu.RLock()
+	e := c.byKey[key]
+	c.mu.RUnlock()
+	if e != nil {
+		e.cur.Store(nil)
+	}
+}
+
+// alive asks, with a state of at most maxAge, whether a session still lives.
+// When in doubt it does.
+func (c *sessions) alive(ctx context.Context, key string, maxAge time.Duration) bool {
+	c.mu.Lock()
+	e := c.byKey[key]
+	if e == nil {
+		e = &entry{key: key}
+		c.byKey[key] = e
+	}
+	c.mu.Unlock()
+	e.used.Store(c.now().Unix())
+	l, err := c.refresh(ctx, e, maxAge)
+	if err != nil {
+		return true
+	}
+	return l.session != nil && c.now().Before(l.session.ExpiresAt) && !e.over.Load() && l.user.Status != identity.StatusBlocked
+}
+
+// sweep forgets what nobody asked for lately.
+func (c *sessions) sweep() {
+	limit := c.now().Add(-keepUnused).Unix()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for token, e := range c.byToken {
+		if e.used.Load() < limit {
+			delete(c.byToken, token)
+		}
+	}
+	for key, e := range c.byKey {
+		if e.used.Load() < limit {
+			delete(c.byKey, key)
+		}
+	}
+}
+
+// size is how many sessions are held.
+func (c *sessions) size() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.byKey)
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"wxgate/identity"
+	"wxgate/session"
+	"wxgate/wechat"
+)
+
+const (
+	scopeBase     = "snsapi_base"
+	scopeUserInfo = "snsapi_userinfo"
+)
+
+// login starts a login. Everything about it is fixed here and kept in the
+// browser's sealed cookie; the return from WeChat guesses nothing again.
+func (s *Server) login(v *visit) {
+	if !s.withinRate(v) {
+		return
+	}
+	query := v.r.URL.Query()
+	q := loginQuery{
+		profile: query.Get("profile") == "1" || s.cfg.ConsentLogin,
+		agreed:  query.Get("agreed") == "1",
+		again:   query.Get("again") == "1",
+		bind:    query.Get("bind"),
+	}
+	host, next := s.hosts.returnTo(query.Get("next"), v.host)
+	q.next = next
+	if host != s.hosts.public {
+		q.next = s.location(host, next)
+	}
+	if v.host != s.hosts.public {
+		s.loginElsewhere(v, q, host, next)
+		return
+	}
+	if host == s.hosts.public || s.sharesCookies(host) {
+		q.bind = "" // nobody has to be handed anything
+	}
+	if q.bind != "" && !q.profile {
+		// Who is logged in here already needs no WeChat to be so there.
+		if l, err := s.session(v); err == nil && l != nil {
+			s.handOver(v, *l.session, host, q.bind)
+			return
+		}
+	}
+
+	browser := wechat.Detect(v.r.UserAgent())
+	if via := query.Get("via"); via != "mp" && (!browser.InWeChat || browser.WeCom) {
+		s.failPage(v, openInWeChat, nil, pageData{CopyURL: s.location(host, next)})
+		return
+	}
+	logins := s.cfg.Sessions.Logins(v.r.Header)
+	if logins.Looping(s.now()) {
+		s.metrics.login(identity.ChannelMP, stepLoopStopped)
+		s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
+			pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
+		return
+	}
+	scope := scopeBase
+	if q.profile {
+		if !q.agreed {
+			// Asking out of the blue is what makes WeChat open a page as a
+			// snapshot: our own page explains, and its button asks.
+			q.agreed = true
+			s.consentPage(v, s.loginURL(v.host, q), s.location(host, next))
+			return
+		}
+		scope = scopeUserInfo
+	}
+	p := session.Pending{
+		State: session.NewState(), Channel: identity.ChannelMP, AppID: s.cfg.MP.ID, Scope: scope,
+		Next: next, Again: q.again, Bind: q.bind,
+	}
+	if host != s.hosts.public {
+		p.Host = host
+	}
+	if err := s.keepPending(v, logins, p); err != nil {
+		s.fail(v, internalError, err)
+		return
+	}
+	s.metrics.login(p.Channel, stepStarted)
+	v.outcome = outcomeRedirected
+	s.redirect(v, http.StatusFound, s.cfg.WeChat.AuthorizeURL(wechat.Authorize{
+		AppID: p.AppID, RedirectURI: s.callbackURL(p.Again), Scope: scope, State: p.State,
+	}))
+}
+
+// callbackURL carries a marker when it ends a second attempt: a browser that
+// keeps no cookies at all must not go round for ever.
+func (s *Server) callbackURL(again bool) string {
+	u := s.hosts.origin(s.hosts.public) + prefix + "callback"
+	if again {
+		u += "?again=1"
+	}
+	return u
+}
+
+// keepPending writes the login cookie. A target that is too long for a cookie
+// is cut to its path, and then to the root: better the wrong page than none.
+func (s *Server) keepPending(v *visit, logins *session.Logins, p session.Pending) error {
+	path, _, _ := strings.Cut(p.Next, "?")
+	for _, next := range []string{p.Next, path, "/"} {
+		p.Next = next
+		kept := *logins
+		err := s.cfg.Sessions.Start(v.Header(), &kept, p)
+		if !errors.Is(err, session.ErrTooLong) {
+			return err
+		}
+	}
+	return session.ErrTooLong
+}
+
+// consentPage explains what WeChat is about to ask. In consent mode there is
+// no page to go back to: everything needs the login.
+func (s *Server) consentPage(v *visit, agree, back string) {
+	if s.cfg.ConsentLogin {
+		back = ""
+	}
+	noStore(v.Header())
+	v.Header().Set("X-Request-Id", v.id)
+	writePage(v, v.r, http.StatusOK, pageConsent, pageData{Host: v.host, RequestID: v.id, ActionURL: agree, BackURL: back})
+}
+
+// withinRate counts a login step against its client address.
+func (s *Server) withinRate(v *visit) bool {
+	ok, wait := s.limit.allow(v.client)
+	if !ok {
+		s.failPage(v, rateLimited, nil, pageData{ActionURL: "", RetryAfter: int((wait + time.Second - 1) / time.Second)})
+	}
+	return ok
+}
+
+// cookieAdvice names the likely cause of a cookie that does not come back.
+func (s *Server) cookieAdvice() pageDetail {
+	if s.hosts.scheme == "http" {
+		return detailHTTP
+	}
+	return detailCookies
+}
+
+// location is an absolute URL on a served host. The path has been judged by
+// returnTo or is the request's own; bytes beyond ASCII are escaped, because a
+// header carries none.
+func (s *Server) location(host, pathAndQuery string) string {
+	if strings.HasPrefix(pathAndQuery, "//") {
+		pathAndQuery = "/"
+	}
+	var b strings.Builder
+	b.WriteString(s.hosts.origin(host))
+	const hex = "0123456789ABCDEF"
+	for i := 0; i < len(pathAndQuery); i++ {
+		c := pathAndQuery[i]
+		if c <= 0x20 || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\' {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

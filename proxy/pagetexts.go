@@ -1,0 +1,234 @@
+package proxy
+
+import "strconv"
+
+// Everything a page can say. The reader is somebody who wants to play, on a phone, in WeChat: each text says what
+// happened and what to do next, blames nobody, and promises only what the gateway itself can know.
+
+// pageID names one page.
+type pageID string
+
+const (
+	pageLoginRequired       pageID = "login_required"
+	pageConsent             pageID = "consent"
+	pageOpenInWeChat        pageID = "open_in_wechat"
+	pageSnapshotGuide       pageID = "snapshot_guide"
+	pageStateLost           pageID = "state_lost"
+	pageLoopStopped         pageID = "loop_stopped"
+	pageDenied              pageID = "denied"
+	pageLoginRefused        pageID = "login_refused"
+	pageUserBlocked         pageID = "user_blocked"
+	pageProfileRequired     pageID = "profile_required"
+	pageSnapshotVisitor     pageID = "snapshot_visitor"
+	pageWrongHost           pageID = "wrong_host"
+	pageBadRequest          pageID = "bad_request"
+	pageInvalidCode         pageID = "invalid_code"
+	pageNotFound            pageID = "not_found"
+	pageMethodNotAllowed    pageID = "method_not_allowed"
+	pageRateLimited         pageID = "rate_limited"
+	pageUpstreamUnavailable pageID = "upstream_unavailable"
+	pageUpstreamTimeout     pageID = "upstream_timeout"
+	pageWeChatUnavailable   pageID = "wechat_unavailable"
+	pageWeChatMisconfigured pageID = "wechat_misconfigured"
+	pageStoreUnavailable    pageID = "store_unavailable"
+	pageInternal            pageID = "internal"
+)
+
+// pageTone chooses icon and colour; its values are the names that style.css and icons.html know.
+type pageTone string
+
+const (
+	pageToneInfo    pageTone = "info"
+	pageToneOK      pageTone = "ok"
+	pageToneWarn    pageTone = "warn"
+	pageToneStop    pageTone = "stop"
+	pageToneWaiting pageTone = "waiting"
+)
+
+// pageText is one page in one language. Button and Instruction say the same next step, the first when the page can
+// link to it, the second when it can only be described.
+type pageText struct {
+	Title, Sentence     string
+	Points              []string // what the visitor is asked to agree to
+	Note                string
+	Button, Instruction string
+}
+
+type pageTopic struct {
+	tone pageTone
+	// guide: the next step is a button of WeChat's own, outside the page, so that the instruction always stands and a
+	// link can only be the way out for somebody who does not see that button.
+	guide  bool
+	zh, en pageText
+}
+
+// pageWords are the words around the texts.
+type pageWords struct {
+	RequestID, Cause, Back, Copy, Copied, CopyByHand string
+}
+
+var (
+	pageWordsZH = pageWords{
+		RequestID: "请求编号", Cause: "可能的原因", Back: "暂不，返回",
+		Copy: "复制网址", Copied: "已复制。发到微信的任意聊天里，再点开它。", CopyByHand: "请长按选中的地址来复制。",
+	}
+	pageWordsEN = pageWords{
+		RequestID: "Request ID", Cause: "Likely cause", Back: "Not now, go back",
+		Copy: "Copy address", Copied: "Copied. Send it to any chat in WeChat and open it there.", CopyByHand: "Press and hold the selected address to copy it.",
+	}
+)
+
+// pageDetail names the likely cause of a login that does not stick.
+type pageDetail string
+
+const (
+	detailCookies   pageDetail = "cookies"    // the browser does not send back what it was given
+	detailHTTP      pageDetail = "http"       // cookies marked Secure, page opened over plain http
+	detailWrongHost pageDetail = "wrong_host" // started on one host, came back to another
+	detailClock     pageDetail = "clock"      // what was issued just now counts as expired
+)
+
+var pageDetails = map[pageDetail]struct{ zh, en string }{
+	detailCookies:   {"这个浏览器没有保留 Cookie。请关闭无痕模式，或允许这个网站使用 Cookie。", "This browser is not keeping cookies. Leave private mode, or allow cookies for this site."},
+	detailHTTP:      {"打开的是 http 开头的网址，登录信息无法安全保存。请改用 https 开头的网址。", "The address was opened with http, where a login cannot be kept safely. Use the address that starts with https."},
+	detailWrongHost: {"返回的网址和开始登录时的不一样。请从公众号菜单或原来的链接进入。", "Login came back to a different address than it started from. Enter from the menu of the official account or by the original link."},
+	detailClock:     {"设备或服务器的时间不准。请把设备的日期和时间设为自动。", "The clock of this device or of the server is off. Set date and time on your device to automatic."},
+}
+
+var pageTopics = map[pageID]pageTopic{
+	pageLoginRequired: {tone: pageToneInfo,
+		zh: pageText{Title: "请先登录", Sentence: "登录后才能继续，刚才的操作还没有提交。",
+			Button: "用微信登录", Instruction: "请在微信里重新打开这个页面。"},
+		en: pageText{Title: "Please log in first", Sentence: "Log in to continue; what you just did has not been submitted.",
+			Button: "Log in with WeChat", Instruction: "Open this page again in WeChat."}},
+	pageConsent: {tone: pageToneOK,
+		zh: pageText{Title: "用微信身份继续", Sentence: "点按钮后微信会请你同意提供以下信息，用来在这里显示你是谁。",
+			Points: []string{"微信昵称", "微信头像"}, Note: "不包括手机号、好友和聊天内容。",
+			Button: "去微信确认", Instruction: "请在微信里重新打开这个页面。"},
+		en: pageText{Title: "Continue with WeChat", Sentence: "Tap the button and WeChat will ask you to share the following, which shows people here who you are.",
+			Points: []string{"Your nickname", "Your profile photo"}, Note: "Your phone number, friends and chats are not included.",
+			Button: "Confirm in WeChat", Instruction: "Open this page again in WeChat."}},
+	pageOpenInWeChat: {tone: pageToneInfo,
+		zh: pageText{Title: "请在微信里打开", Sentence: "这个页面要用微信登录，在当前浏览器里无法完成。",
+			Button: "用微信打开", Instruction: "复制网址，发到微信的任意聊天里，再点开它。"},
+		en: pageText{Title: "Open this in WeChat", Sentence: "This page uses WeChat to log you in, which does not work in this browser.",
+			Button: "Open in WeChat", Instruction: "Copy the address, send it to any chat in WeChat and open it there."}},
+	pageSnapshotGuide: {tone: pageToneInfo, guide: true,
+		zh: pageText{Title: "还差一步", Sentence: "你现在看到的是微信的预览页面，在这里还不能登录。",
+			Button: "没有看到按钮？重新打开", Instruction: "点击右下角「使用完整服务」"},
+		en: pageText{Title: "One more step", Sentence: "WeChat is showing a preview of this page, where you cannot log in yet.",
+			Button: "No such button? Open again", Instruction: "Tap the full service button in the bottom right corner"}},
+	pageSnapshotVisitor: {tone: pageToneInfo, guide: true,
+		zh: pageText{Title: "预览中不能操作", Sentence: "你正在看微信的预览页面，进入完整页面后才能这样做。",
+			Button: "没有看到按钮？重新打开", Instruction: "点击右下角「使用完整服务」"},
+		en: pageText{Title: "Not in the preview", Sentence: "WeChat is showing a preview of this page; this works only on the full page.",
+			Button: "No such button? Open again", Instruction: "Tap the full service button in the bottom right corner"}},
+	pageStateLost: {tone: pageToneWarn,
+		zh: pageText{Title: "登录没有完成", Sentence: "这次登录已经过期，或者不是从这个浏览器开始的。",
+			Button: "重新登录", Instruction: "请回到最初的页面，重新进入。"},
+		en: pageText{Title: "Login not finished", Sentence: "This login has expired, or it was started in a different browser.",
+			Button: "Log in again", Instruction: "Go back to the page you came from and enter again."}},
+	pageLoopStopped: {tone: pageToneStop,
+		zh: pageText{Title: "登录反复没有成功", Sentence: "为了不让你一直等下去，自动登录已经停下。",
+			Button: "再试一次", Instruction: "请关闭这个页面，过一分钟再进入。"},
+		en: pageText{Title: "Login keeps failing", Sentence: "So that you do not go round in circles, automatic login has stopped.",
+			Button: "Try again", Instruction: "Close this page and come back in a minute."}},
+	pageDenied: {tone: pageToneInfo,
+		zh: pageText{Title: "你取消了授权", Sentence: "没关系，你的昵称和头像没有提供给这里。",
+			Button: "重新登录", Instruction: "现在可以关闭这个页面，想登录时再打开就好。"},
+		en: pageText{Title: "You chose not to share", Sentence: "That is fine: your nickname and photo have not been shared here.",
+			Button: "Log in again", Instruction: "You can close this page now and come back whenever you like."}},
+	pageLoginRefused: {tone: pageToneStop,
+		zh: pageText{Title: "微信没有允许登录", Sentence: "微信认为这次登录有风险，没有让它通过。",
+			Button: "再试一次", Instruction: "请先在微信里确认账号状态正常，稍后再来。"},
+		en: pageText{Title: "WeChat refused the login", Sentence: "WeChat considers this login risky and did not let it through.",
+			Button: "Try again", Instruction: "Check in WeChat that your account is in good standing, then come back later."}},
+	pageUserBlocked: {tone: pageToneStop,
+		zh: pageText{Title: "账号已停用", Sentence: "这个账号目前不能在这里使用。",
+			Button: "返回首页", Instruction: "如有疑问，请联系客服，并提供下面的请求编号。"},
+		en: pageText{Title: "Account suspended", Sentence: "This account cannot be used here at the moment.",
+			Button: "Go to the start page", Instruction: "If you have questions, contact support and quote the request ID below."}},
+	pageProfileRequired: {tone: pageToneInfo,
+		zh: pageText{Title: "需要昵称和头像", Sentence: "继续之前，需要你同意提供微信昵称和头像。",
+			Button: "继续", Instruction: "请在微信里重新打开这个页面，并同意授权。"},
+		en: pageText{Title: "Nickname and photo needed", Sentence: "To go on, please agree to share your WeChat nickname and photo.",
+			Button: "Continue", Instruction: "Open this page again in WeChat and agree when asked."}},
+	pageWrongHost: {tone: pageToneWarn,
+		zh: pageText{Title: "网址不对", Sentence: "这个网址下没有可以打开的网站。",
+			Button: "前往正确的网址", Instruction: "请从公众号菜单，或原来的链接重新进入。"},
+		en: pageText{Title: "Wrong address", Sentence: "There is no site to open under this address.",
+			Button: "Go to the right address", Instruction: "Enter again from the menu of the official account or by the original link."}},
+	pageBadRequest: {tone: pageToneWarn,
+		zh: pageText{Title: "链接有问题", Sentence: "这个链接不完整，或者被改动过。",
+			Button: "返回首页", Instruction: "请从公众号菜单，或原来的链接重新进入。"},
+		en: pageText{Title: "Something is wrong with this link", Sentence: "The link is incomplete or has been changed.",
+			Button: "Go to the start page", Instruction: "Enter again from the menu of the official account or by the original link."}},
+	pageInvalidCode: {tone: pageToneWarn,
+		zh: pageText{Title: "登录凭证已失效", Sentence: "微信给出的登录凭证已经用过，或者过期了。",
+			Button: "重新登录", Instruction: "请回到最初的页面，重新进入。"},
+		en: pageText{Title: "This login is used up", Sentence: "The login pass from WeChat was used before or has expired.",
+			Button: "Log in again", Instruction: "Go back to the page you came from and enter again."}},
+	pageNotFound: {tone: pageToneWarn,
+		zh: pageText{Title: "没有这个页面", Sentence: "链接可能写错了，或者页面已经不在了。",
+			Button: "返回首页", Instruction: "请检查网址，或从原来的入口重新进入。"},
+		en: pageText{Title: "Page not found", Sentence: "The link may be mistyped, or the page is gone.",
+			Button: "Go to the start page", Instruction: "Check the address, or enter again from where you came."}},
+	pageMethodNotAllowed: {tone: pageToneWarn,
+		zh: pageText{Title: "不能这样打开", Sentence: "这个网址不支持刚才的操作。",
+			Button: "返回首页", Instruction: "请返回上一页，重新进入。"},
+		en: pageText{Title: "This does not work here", Sentence: "This address does not support what you just did.",
+			Button: "Go to the start page", Instruction: "Go back one page and enter again."}},
+	pageRateLimited: {tone: pageToneWaiting,
+		zh: pageText{Title: "请稍等一下", Sentence: "你所在的网络刚才登录次数太多，需要缓一缓。",
+			Button: "再试一次", Instruction: "请过一会儿再打开这个页面。"},
+		en: pageText{Title: "Just a moment", Sentence: "There were too many logins from your network; a short break is needed.",
+			Button: "Try again", Instruction: "Open this page again a little later."}},
+	pageUpstreamUnavailable: {tone: pageToneWaiting,
+		zh: pageText{Title: "网站暂时打不开", Sentence: "网站没有回应，可能正在更新。",
+			Button: "再试一次", Instruction: "请过一会儿再打开这个页面。"},
+		en: pageText{Title: "The site is away for a moment", Sentence: "The site is not answering; it may be getting an update.",
+			Button: "Try again", Instruction: "Open this page again a little later."}},
+	pageUpstreamTimeout: {tone: pageToneWaiting,
+		zh: pageText{Title: "网站响应太慢", Sentence: "等了很久还没有结果；如果刚才提交了操作，请先看看是否已经生效。",
+			Button: "再试一次", Instruction: "请过一会儿再打开这个页面。"},
+		en: pageText{Title: "The site is taking too long", Sentence: "No result came in time; if you just submitted something, check first whether it went through.",
+			Button: "Try again", Instruction: "Open this page again a little later."}},
+	pageWeChatUnavailable: {tone: pageToneWaiting,
+		zh: pageText{Title: "暂时连不上微信", Sentence: "微信没有给出有效的回应，这次登录没有完成。",
+			Button: "重新登录", Instruction: "请过一会儿再打开这个页面。"},
+		en: pageText{Title: "WeChat is not answering", Sentence: "WeChat gave no usable answer, so this login was not finished.",
+			Button: "Log in again", Instruction: "Open this page again a little later."}},
+	pageWeChatMisconfigured: {tone: pageToneStop,
+		zh: pageText{Title: "登录暂时不可用", Sentence: "这个网站的微信登录设置有误，不是你的问题。",
+			Button: "再试一次", Instruction: "请把下面的请求编号告诉客服。"},
+		en: pageText{Title: "Login is not available", Sentence: "WeChat login is not set up correctly on this site; it is not your fault.",
+			Button: "Try again", Instruction: "Please give the request ID below to the support of this site."}},
+	pageStoreUnavailable: {tone: pageToneWaiting,
+		zh: pageText{Title: "暂时无法确认登录", Sentence: "系统现在读不到登录信息，但你没有被退出登录。",
+			Button: "再试一次", Instruction: "请过一会儿再打开这个页面。"},
+		en: pageText{Title: "Your login cannot be checked", Sentence: "The login records cannot be read right now, but you have not been logged out.",
+			Button: "Try again", Instruction: "Open this page again a little later."}},
+	pageInternal: {tone: pageToneWarn,
+		zh: pageText{Title: "出了点问题", Sentence: "我们这边发生了意外，不是你的操作造成的。",
+			Button: "再试一次", Instruction: "请稍后再试；如果一直这样，请把下面的请求编号告诉客服。"},
+		en: pageText{Title: "Something went wrong", Sentence: "Something unexpected happened on our side; it is not your fault.",
+			Button: "Try again", Instruction: "Try again later; if it keeps happening, give the request ID below to support."}},
+}
+
+// pageWait says how long to wait, in whole minutes (rounded up) from one minute on; "" if there is nothing to wait for.
+func pageWait(lang string, seconds int) string {
+	if seconds <= 0 {
+		return ""
+	}
+	n, zh, en := seconds, "秒", "second"
+	if seconds >= 60 {
+		n, zh, en = 1+(seconds-1)/60, "分钟", "minute"
+	}
+	if lang != "en" {
+		return "请等 " + strconv.Itoa(n) + " " + zh + "再试。"
+	}
+	if n != 1 {
+		en += "s"
+	}
+	return "Please wait " + strconv.Itoa(n) + " " + en + "."
+}

@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"text/template"
+	"time"
+
+	"wxgate/identity"
+	"wxgate/session"
+	"wxgate/wechat"
+	"wxgate/yunxin"
+)
+
+// prefix is the part of the URL space that is the gateway's own.
+const prefix = "/.wxgate/"
+
+// Config is what a Server is built from. Fields without "optional" are
+// required.
+type Config struct {
+	// PublicURL is the origin that browsers use; AllowedHosts are further
+	// hosts that are served (optional).
+	PublicURL    *url.URL
+	AllowedHosts []string
+	// CookieDomain tells that cookies are shared within it (optional).
+	CookieDomain string
+
+	Upstreams []Upstream
+	// UpstreamTimeout is the time until the upstream's response headers.
+	UpstreamTimeout time.Duration
+	Rules           Rules
+	// VerifyFiles are bodies by file name, served at the root (optional).
+	VerifyFiles map[string]string
+	// TrustedProxies are believed about the client's address (optional).
+	TrustedProxies []netip.Prefix
+	LoginRate      Rate
+	// AllowedOrigins are other origins whose WebSockets are accepted and
+	// whose pages may call with credentials (optional).
+	AllowedOrigins []string
+
+	WeChat *wechat.Client
+	// MP is the service account for logins inside WeChat.
+	MP wechat.App
+	// Platform names the open-platform account, the name space of unionids.
+	Platform string
+	// ConsentLogin asks for name and avatar at the first login already.
+	ConsentLogin bool
+
+	Sessions *session.Manager
+	Users    *identity.Directory
+	Signer   *identity.Signer
+	// PlainHeaders sends the unsigned identity headers beside the assertion.
+	PlainHeaders bool
+
+	// Yunxin makes IM accounts for users; nil turns it off.
+	Yunxin *Yunxin
+	// DefaultName is the template of the name of a user without a profile.
+	DefaultName *template.Template
+
+	// Ping asks the store whether it is there.
+	Ping func(context.Context) error
+
+	Logger  *slog.Logger
+	Metrics *Metrics
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Upstream is an app behind the gateway. Prefix is "/" or a path prefix; the
+// longest one wins. URL is http, https, or unix with the socket's path.
+type Upstream struct {
+	Prefix string
+	URL    *url.URL
+}
+
+// Yunxin says how IM accounts are made and handed out.
+type Yunxin struct {
+	Client *yunxin.Client
+	Queue  Queue
+	// Secrets derive the static tokens, newest first.
+	Secrets [][]byte
+	// Required refuses a login without an account.
+	Required bool
+	// Dynamic hands out short-lived tokens instead of static ones.
+	Dynamic  bool
+	TokenTTL time.Duration
+}
+
+// Server is the gateway for browsers.
+type Server struct {
+	cfg       Config
+	hosts     hosts
+	upstreams []*upstream
+	sessions  *sessions
+	redeemer  *session.Redeemer
+	limit     *limiter
+	im        *imAccounts
+	streams   *streams
+	log       *slog.Logger
+	metrics   *Metrics
+	now       func() time.Time
+	storeUp   atomic.Bool
+	draining  atomic.Bool
+}
+
+// New builds a Server. Run has to run beside it.
+func New(c Config) (*Server, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if len(c.Upstreams) == 0 {
+		return nil, errors.New("proxy: no upstream given")
+	}
+	s := &Server{
+		cfg: c, log: c.Logger, metrics: c.Metrics, now: c.Now,
+		hosts:    newHosts(c.PublicURL, c.AllowedHosts),
+		redeemer: session.NewRedeemer(c.Sessions),
+		limit:    newLimiter(c.LoginRate, c.Now),
+	}
+	s.sessions = newSessions(s)
+	s.streams = newStreams(c.Metrics)
+	s.im = newIMAccounts(s)
+	for _, u := range c.Upstreams {
+		s.upstreams = append(s.upstreams, s.newUpstream(u))
+	}
+	c.Metrics.observe(s)
+	return s, nil
+}
+
+// ServeHTTP is the order of a request. Removing look-alikes of our headers
+// comes first, so that no later branch can forget it; everything after the
+// gateway's own prefix concerns the app.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := s.begin(w, r)
+	defer s.end(v)
+
+	identity.Strip(r.Header)
+	keepWebSocketOnly(r.Header)
+
+	if v.host = s.hosts.find(r.Host); v.host == "" {
+		s.fail(v, wrongHost, nil)
+		return
+	}
+	if !methods[r.Method] {
+		s.fail(v, methodNotAllowed, nil)
+		return
+	}
+	if !strings.HasPrefix(r.RequestURI, "/") {
+		s.fail(v, badRequest, errors.New("request target is not a path"))
+		return
+	}
+	v.path, _, _ = strings.Cut(r.RequestURI, "?")
+
+	if body, ok := s.cfg.VerifyFiles[v.path[1:]]; ok {
+		s.verifyFile(v, body)
+		return
+	}
+	if reserved(v.path) {
+		s.own(v)
+		return
+	}
+	demand := s.cfg.Rules.Match(r.Method, v.path)
+	if demand.reserved || demand.level == levelDeny {
+		s.fail(v, notFound, nil)
+		return
+	}
+	live, err := s.session(v)
+	if err != nil && demand.level != levelPublic {
+		s.fail(v, storeUnavailable, err)
+		return
+	}
+	if problem := s.admit(v, live, demand); problem != nil {
+		s.refuse(v, problem)
+		return
+	}
+	s.forward(v, live, demand.token)
+}
+
+// verifyFile answers WeChat's proof of domain ownership: exactly the body,
+// no redirect, no login, on every host.
+func (s *Server) verifyFile(v *visit, body string) {
+	v.outcome = outcomeOwn
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		s.fail(v, methodNotAllowed, nil)
+		return
+	}
+	v.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	v.Header().Set("Cache-Control", "no-cache")
+	v.write(http.StatusOK, []byte(body))
+}
+
+// Run keeps the server's background work going until ctx ends: it watches the
+// store, retries IM accounts, and ends streams whose session is over.
+func (s *Server) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.im.run(ctx)
+	}()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		s.watchStore(ctx)
+		s.watchStreams(ctx)
+		s.sessions.sweep()
+		select {
+		case <-ctx.Done():
+			<-done
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// watchEvery paces the background look at the store and at open streams.
+const watchEvery = 2 * time.Second
+
+func (s *Server) watchStore(ctx context.Context) {
+	ping, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	err := s.cfg.Ping(ping)
+	if was := s.storeUp.Swap(err == nil); was != (err == nil) && ctx.Err() == nil {
+		if err != nil {
+			s.log.Error("the store does not answer; running sessions go on for a while, logins have to wait", "error", err)
+		} else {
+			s.log.Info("the store answers")
+		}
+	}
+}
+
+// Drain turns readiness off and is called once, when the process was told to
+// stop.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// CloseStreams ends what never ends by itself: WebSockets, with a going-away
+// close frame where one stands between two frames, and server-sent events.
+func (s *Server) CloseStreams() { s.streams.endEndless() }
+
+// keepWebSocketOnly removes every other way to turn a connection into
+// something that the gateway cannot see into. An app that agrees to h2c would
+// hand an anonymous client a raw tunnel.
+func keepWebSocketOnly(h http.Header) {
+	if u, ok := h["Upgrade"]; ok && !(len(u) == 1 && strings.EqualFold(u[0], "websocket")) {
+		delete(h, "Upgrade")
+		delete(h, "Connection")
+	}
+	delete(h, "Http2-Settings")
+}
