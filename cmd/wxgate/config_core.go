@@ -1,0 +1,46 @@
+package main
+
+// Core is what any gateway needs to know: where it listens, whom it serves, where requests go, what it remembers.
+type Core struct {
+	Listen listenAddr `envconfig:"WXGATE_LISTEN" default:":8080" desc:"address for browsers: the gateway and '/.wxgate/*'"`
+
+	// AdminListen answers without authentication, which is why the default is loopback: probes and scrapers of
+	// other machines need a deliberate ':9090'.
+	AdminListen listenAddr `envconfig:"WXGATE_ADMIN_LISTEN" default:"127.0.0.1:9090" desc:"address for operators: '/healthz', '/readyz', '/metrics', '/jwks.json'"`
+
+	// ShutdownDelay exists because load balancers learn of an unready instance later than the instance itself.
+	ShutdownDelay duration `envconfig:"WXGATE_SHUTDOWN_DELAY" default:"5s" desc:"after SIGTERM, how long to keep serving while '/readyz' already answers 503"`
+	ShutdownGrace duration `envconfig:"WXGATE_SHUTDOWN_GRACE" default:"20s" desc:"after that, how long running requests may take to end"`
+
+	PublicURL publicURL `envconfig:"WXGATE_PUBLIC_URL" needed:"the origin that browsers use, e.g. https://play.example.com" desc:"origin that browsers use, e.g. 'https://play.example.com'; https, no port, no path (plain http or a port only on a loopback host, or with 'WXGATE_INSECURE_HTTP=true')"`
+
+	// InsecureHTTP gives up the Secure attribute and the __Host- prefix of the cookies: everyone on the way can
+	// then take over a session.
+	InsecureHTTP boolean `envconfig:"WXGATE_INSECURE_HTTP" default:"false" desc:"allow a plain-http public URL that is not loopback; sessions can then be stolen on the way"`
+
+	Upstream        upstreams `envconfig:"WXGATE_UPSTREAM" needed:"the app behind wxgate, e.g. http://127.0.0.1:3000" desc:"the app: 'http://127.0.0.1:3000', 'https://…' or 'unix:///path.sock'; further ones by path prefix, comma-separated: 'http://127.0.0.1:3000,/api/=http://127.0.0.1:8081' (longest wins, path forwarded unchanged)"`
+	UpstreamTimeout duration  `envconfig:"WXGATE_UPSTREAM_TIMEOUT" default:"60s" desc:"until the headers of the answer (then 504); streams and upgraded connections have no limit but that of their session"`
+
+	// Secrets are the root of all else: session cookies, login state, the derived signing key and the static
+	// Yunxin tokens. Rotation puts a new one in front and drops the last one a session's life later.
+	Secrets  secretKeys `envconfig:"WXGATE_SECRETS" needed:"make a key with 'wxgate keygen'" desc:"comma-separated base64url keys of 32 bytes ('wxgate keygen'), newest first: the first seals and signs, all open and verify"`
+	StoreURL storeURL   `envconfig:"WXGATE_STORE_URL" default:"bolt:wxgate.db" desc:"'bolt:PATH' (embedded, durable, one replica) or 'redis://', 'rediss://', 'redis+sentinel://h1:p,h2:p/DB?master=NAME', 'redis+cluster://h1:p,h2:p'"`
+
+	Routes routes `envconfig:"WXGATE_ROUTES" desc:"';' or newline separated 'LEVEL [METHOD] PATH'; LEVEL is 'public', 'user' (default for everything), 'profile', or 'deny' (404 for everybody); 'user+token' and 'profile+token' also send the Yunxin token; a PATH ending in '/' is a subtree, else exact; longest match wins, a rule with a METHOD beats one without"`
+
+	AllowedHosts   hosts   `envconfig:"WXGATE_ALLOWED_HOSTS" desc:"further hosts served beside that of the public URL, comma-separated; any other Host gets 421"`
+	AllowedOrigins origins `envconfig:"WXGATE_ALLOWED_ORIGINS" desc:"other origins whose pages may call with credentials, comma-separated; a WebSocket with an Origin that is neither served nor listed gets 403"`
+	CookieDomain   domain  `envconfig:"WXGATE_COOKIE_DOMAIN" desc:"share the session between sub-domains; turns the '__Host-' prefix of the cookies into '__Secure-'"`
+
+	SessionTTL  duration `envconfig:"WXGATE_SESSION_TTL" default:"720h" desc:"absolute life of a session"`
+	SessionIdle duration `envconfig:"WXGATE_SESSION_IDLE" default:"168h" desc:"life of a session that is not used; at most the absolute one"`
+
+	// TrustedProxies decides whose word counts for the client's address; too wide a list lets clients invent one.
+	TrustedProxies networks  `envconfig:"WXGATE_TRUSTED_PROXIES" desc:"comma-separated CIDRs or addresses whose 'X-Forwarded-For' is believed"`
+	LoginRate      loginRate `envconfig:"WXGATE_LOGIN_RATE" default:"60/m" desc:"one bucket per client address for login starts and callbacks ('N/s', 'N/m', 'N/h'; burst N); beyond it 429 with 'Retry-After'"`
+
+	LogLevel  logLevel `envconfig:"WXGATE_LOG_LEVEL" default:"info" desc:"'debug', 'info', 'warn' or 'error'"`
+	LogFormat choice   `envconfig:"WXGATE_LOG_FORMAT" default:"json" oneof:"json text" desc:"'json', or 'text' for people"`
+
+	VerifyFiles verifyFiles `envconfig:"WXGATE_VERIFY_FILES" desc:"WeChat domain verification: comma-separated 'NAME.txt=BODY', served at the root of every host, before any rule"`
+}

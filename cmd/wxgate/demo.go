@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"crypto/rand"
+
+	"wxgate/cmd/wxgate/clawmachine"
+	"wxgate/identity"
+	"wxgate/wechat/wechattest"
+	"wxgate/yunxin/yunxintest"
+)
+
+const (
+	demoAppID     = "wxde300000000000a1"
+	demoAppSecret = "demo-secret-of-the-simulated-account"
+
+	demoSwitchPath    = "/demo/switch"
+	demoVisitorCookie = "demo_visitor"
+	demoClientCookie  = "demo_client"
+)
+
+// demoClient is a kind of client that the demo can play, by its User-Agent.
+type demoClient struct{ name, label, agent string }
+
+var demoClients = []demoClient{
+	{"iphone", "iPhone 微信", wechattest.UAIOS},
+	{"android", "Android 微信", wechattest.UAAndroid},
+	{"harmony", "鸿蒙微信", wechattest.UAHarmony},
+	{"windows", "Windows 微信", wechattest.UAWindows},
+	{"mac", "macOS 微信", wechattest.UAMac},
+	{"wecom", "企业微信 WeCom", wechattest.UAWeCom},
+	{"browser", "普通浏览器 outside WeChat", wechattest.UAPlainChrome},
+}
+
+// demo is everything in one process: the simulated WeChat and Yunxin, a claw
+// machine as the app, and the real gateway in front of it.
+func demo(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("wxgate demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	address := flags.String("listen", "127.0.0.1:8080", "loopback `address` for the browser")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	if host, _, err := net.SplitHostPort(*address); err != nil || !isLoopback(host) {
+		fmt.Fprintf(stderr, "wxgate: the demo lets anybody be anybody, so it listens on loopback only: -listen 127.0.0.1:8080, not %q\n", *address)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := runDemo(ctx, *address, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "wxgate:", err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) error {
+	browsers, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%w (another port: wxgate demo -listen 127.0.0.1:0)", err)
+	}
+	defer browsers.Close()
+	admin, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	public := "http://" + browsers.Addr().String()
+	host, _, _ := net.SplitHostPort(browsers.Addr().String())
+
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d := &demoWorld{public: public}
+	defer d.close()
+
+	wechatListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	wechatURL := "http://" + wechatListener.Addr().String()
+	sim := wechattest.New(wechattest.Config{PublicURL: wechatURL, Apps: []wechattest.App{
+		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true},
+	}})
+	d.serve(wechatListener, asDemoClient(sim))
+	im := yunxintest.NewServer(yunxintest.Config{})
+	defer im.Close()
+
+	appListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "wxgate-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cfg, err := newConfig(map[string]string{
+		"WXGATE_PUBLIC_URL":        public,
+		"WXGATE_UPSTREAM":          "http://" + appListener.Addr().String(),
+		"WXGATE_SECRETS":           freshKey(),
+		"WXGATE_STORE_URL":         "bolt:" + filepath.Join(dir, "demo.db"),
+		"WXGATE_ROUTES":            "public /assets/; public /bye",
+		"WXGATE_MP_APP_ID":         demoAppID,
+		"WXGATE_MP_APP_SECRET":     demoAppSecret,
+		"WXGATE_WECHAT_API_URL":    wechatURL,
+		"WXGATE_WECHAT_OPEN_URL":   wechatURL,
+		"WXGATE_YUNXIN_APP_KEY":    yunxintest.AppKey,
+		"WXGATE_YUNXIN_APP_SECRET": yunxintest.AppSecret,
+		"WXGATE_YUNXIN_URLS":       im.URL,
+		"WXGATE_SHUTDOWN_DELAY":    "1ms",
+		"WXGATE_SHUTDOWN_GRACE":    "2s",
+	})
+	if err != nil {
+		return err
+	}
+	app, err := clawmachine.New(clawmachine.Config{
+		JWKSURL: "http://" + admin.Addr().String() + "/jwks.json",
+		Issuer:  cfg.JWTIssuer.Value, Audience: cfg.JWTAudience.Value,
+		YunxinLoginURL: im.URL + "/sim/login",
+		DefaultName:    func(user string) string { return identity.DefaultName(cfg.DefaultName.Value, user) },
+		Switcher:       demoSwitcher(sim),
+		Logger:         log,
+	})
+	if err != nil {
+		return err
+	}
+	d.app = app
+	d.serve(appListener, app)
+
+	return serve(ctx, cfg, log, &serveOptions{
+		browsers: browsers, admin: admin, wrap: d.wrap,
+		started: func() {
+			// The store stays open and has no name any more: not even a
+			// killed demo leaves anything behind (where the system allows it;
+			// elsewhere it is removed at the end).
+			os.RemoveAll(dir)
+			fmt.Fprintf(stdout, demoText, public, wechatURL, admin.Addr())
+		},
+	})
+}
+
+const demoText = `wxgate demo runs. Open
+
+    %s
+
+in any browser. You are a visitor inside WeChat; nothing here is real but wxgate.
+
+Try: play a round · "你是谁" shows what the app behind wxgate was told, verified
+     share name and avatar (consent) · change the visitor or the kind of client
+Simulated WeChat and its journal: %s/sim/
+Metrics: http://%s/metrics
+
+Ctrl-C ends it; nothing is left behind.
+`
+
+// demoWorld is what stands around the gateway in the demo.
+type demoWorld struct {
+	public  string
+	app     *clawmachine.App
+	servers []*http.Server
+}
+
+func (d *demoWorld) serve(l net.Listener, h http.Handler) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
+	d.servers = append(d.servers, s)
+	go s.Serve(l)
+}
+
+func (d *demoWorld) close() {
+	if d.app != nil {
+		d.app.Close()
+	}
+	for _, s := range d.servers {
+		s.Close()
+	}
+}
+
+// wrap plays the visitor's WeChat in front of the gateway: any browser becomes
+// the chosen kind of client. The switch itself is answered here too; the
+// gateway knows nothing of it.
+func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
+	own, _ := url.Parse(d.public)
+	client := asDemoClient(gateway)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Host != own.Host && r.Method == http.MethodGet:
+			// Whoever typed localhost means this place.
+			http.Redirect(w, r, d.public+r.URL.EscapedPath(), http.StatusFound)
+		case r.URL.Path == demoSwitchPath && r.Method == http.MethodPost:
+			switchVisitor(w, r)
+		default:
+			client.ServeHTTP(w, r)
+		}
+	})
+}
+
+// switchVisitor keeps the choices in cookies and sends the form on to logout:
+// the next page visit logs the new visitor in. Cookies do not tell ports
+// apart, so the simulated WeChat sees them as well.
+func switchVisitor(w http.ResponseWriter, r *http.Request) {
+	set := func(name, value string) {
+		if value != "" {
+			http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode})
+		}
+	}
+	visitor := r.FormValue("visitor")
+	set(demoVisitorCookie, visitor)
+	set(wechattest.PlayerCookie, visitor)
+	set(demoClientCookie, r.FormValue("client"))
+	http.Redirect(w, r, "/.wxgate/logout?next=/", http.StatusTemporaryRedirect)
+}
+
+// asDemoClient gives every request the User-Agent of the chosen client.
+func asDemoClient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("User-Agent", demoAgent(r))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func demoAgent(r *http.Request) string {
+	if c, err := r.Cookie(demoClientCookie); err == nil {
+		for _, known := range demoClients {
+			if known.name == c.Value {
+				return known.agent
+			}
+		}
+	}
+	return demoClients[0].agent
+}
+
+func demoSwitcher(sim *wechattest.Server) clawmachine.Switcher {
+	s := clawmachine.Switcher{Action: demoSwitchPath}
+	for _, p := range sim.Players() {
+		s.Visitors = append(s.Visitors, clawmachine.Choice{Value: p.ID, Label: identity.CleanName(p.ID + " · " + p.Note)})
+	}
+	for _, c := range demoClients {
+		s.Clients = append(s.Clients, clawmachine.Choice{Value: c.name, Label: c.label})
+	}
+	return s
+}
+
+func freshKey() string {
+	var key [32]byte
+	rand.Read(key[:])
+	return base64.RawURLEncoding.EncodeToString(key[:])
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"wxgate/identity"
+	"wxgate/proxy"
+	"wxgate/session"
+	"wxgate/wechat"
+	"wxgate/yunxin"
+)
+
+const (
+	// headerTimeout bounds how long a client may take to send its request's
+	// header. There is no limit for whole requests and answers: uploads and
+	// streams take as long as they take.
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// serveOptions are for those who run the gateway inside another program.
+type serveOptions struct {
+	// browsers and admin, where given, are listened on instead of the
+	// configured addresses.
+	browsers, admin net.Listener
+	// wrap, where given, goes around the gateway.
+	wrap func(http.Handler) http.Handler
+	// started, where given, is called once both listeners are open.
+	started func()
+}
+
+// serve builds the gateway from top to bottom and runs it until ctx ends, then
+// drains it.
+func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOptions) (err error) {
+	if opts == nil {
+		opts = &serveOptions{}
+	}
+	// The address comes first: it is the likeliest thing to be wrong, and a
+	// process that cannot listen should not touch the store.
+	browsers, err := listen(opts.browsers, "WXGATE_LISTEN", cfg.Listen.Value)
+	if err != nil {
+		return err
+	}
+	defer browsers.Close()
+	admin, err := listen(opts.admin, "WXGATE_ADMIN_LISTEN", cfg.AdminListen.Value)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+
+	metrics := proxy.NewMetrics(buildVersion(), runtime.Version())
+	opened, err := openStore(cfg.StoreURL.Value)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	gateway, err := build(cfg, log, metrics, metered{opened, metrics})
+	if err != nil {
+		return err
+	}
+
+	var handler http.Handler = gateway
+	if opts.wrap != nil {
+		handler = opts.wrap(handler)
+	}
+	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	front := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet}
+	back := &http.Server{Handler: gateway.Admin(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		gateway.Run(background)
+	}()
+	defer func() {
+		stop()
+		<-ran
+	}()
+	failed := make(chan error, 2)
+	go func() { failed <- front.Serve(browsers) }()
+	go func() { failed <- back.Serve(admin) }()
+	defer back.Close()
+	defer front.Close()
+
+	log.Info("wxgate runs", "version", buildVersion(), "public_url", cfg.PublicURL.Value.String(),
+		"listen", browsers.Addr().String(), "admin", admin.Addr().String())
+	if opts.started != nil {
+		opts.started()
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	return drain(cfg, log, gateway, front)
+}
+
+// drain is the way out: not ready at once, so that no new traffic is sent
+// here; serving on until that is known everywhere; then no new connections,
+// WebSockets told to go, and the rest given time to end.
+func drain(cfg *config, log *slog.Logger, gateway *proxy.Server, front *http.Server) error {
+	gateway.Drain()
+	log.Info("told to stop; not ready from now on", "serving_on_for", cfg.ShutdownDelay.Value.String())
+	time.Sleep(cfg.ShutdownDelay.Value)
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.ShutdownGrace.Value)
+	defer cancel()
+	front.RegisterOnShutdown(gateway.CloseStreams)
+	if err := front.Shutdown(ctx); err != nil {
+		log.Warn("some requests did not end in time and are cut off", "grace", cfg.ShutdownGrace.Value.String())
+		return nil
+	}
+	log.Info("drained")
+	return nil
+}
+
+func listen(given net.Listener, name, address string) (net.Listener, error) {
+	if given != nil {
+		return given, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return l, nil
+}
+
+// build makes the gateway's parts and puts them together.
+func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*proxy.Server, error) {
+	public := cfg.PublicURL.Value
+	sessions, err := session.NewManager(session.Config{
+		Store: st, Secrets: cfg.Secrets.Value, TTL: cfg.SessionTTL.Value, Idle: cfg.SessionIdle.Value,
+		Secure: public.Scheme == "https", Domain: cfg.CookieDomain.Value,
+	})
+	if err != nil {
+		return nil, err
+	}
+	signer, err := identity.NewSigner(identity.SignerConfig{
+		Secrets: cfg.Secrets.Value, PEM: cfg.JWTKey.Value,
+		Issuer: cfg.JWTIssuer.Value, Audience: cfg.JWTAudience.Value, TTL: cfg.JWTTTL.Value,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return proxy.New(proxy.Config{
+		PublicURL: public, AllowedHosts: cfg.AllowedHosts.Value, CookieDomain: cfg.CookieDomain.Value,
+		Upstreams: cfg.Upstream.Value, UpstreamTimeout: cfg.UpstreamTimeout.Value,
+		Rules: cfg.Routes.Value, VerifyFiles: cfg.VerifyFiles.Value,
+		TrustedProxies: cfg.TrustedProxies.Value, LoginRate: cfg.LoginRate.Value, AllowedOrigins: cfg.AllowedOrigins.Value,
+		WeChat: wechat.New(wechat.Config{
+			APIURL: cfg.WeChatAPIURL.Value, OpenURL: cfg.WeChatOpenURL.Value, Observe: metrics.WeChatCall,
+		}),
+		MP:           wechat.App{ID: cfg.MPAppID.Value, Secret: cfg.MPAppSecret.Value},
+		Platform:     cfg.PlatformID.Value,
+		ConsentLogin: cfg.Login.Value == "consent",
+		Sessions:     sessions,
+		Users:        identity.NewDirectory(identity.DirectoryConfig{Store: st}),
+		Signer:       signer,
+		PlainHeaders: cfg.PlainHeaders.Value,
+		Yunxin:       buildYunxin(cfg, metrics, st),
+		DefaultName:  cfg.DefaultName.Value,
+		Ping:         st.Ping,
+		Logger:       log,
+		Metrics:      metrics,
+	})
+}
+
+// buildYunxin returns nil where no AppKey is given: then there are no IM
+// accounts.
+func buildYunxin(cfg *config, metrics *proxy.Metrics, st metered) *proxy.Yunxin {
+	if cfg.YunxinAppKey.Value == "" {
+		return nil
+	}
+	return &proxy.Yunxin{
+		Client: yunxin.New(yunxin.Config{
+			AppKey: cfg.YunxinAppKey.Value, AppSecret: cfg.YunxinAppSecret.Value, API: cfg.YunxinAPI.Value,
+			URLs: cfg.YunxinURLs.Value, Observe: metrics.YunxinCall,
+		}),
+		Queue:    st,
+		Secrets:  cfg.Secrets.Value,
+		Required: cfg.YunxinRequired.Value,
+		Dynamic:  cfg.YunxinToken.Value == "dynamic",
+		TokenTTL: cfg.YunxinTokenTTL.Value,
+	}
+}

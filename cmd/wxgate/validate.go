@@ -1,0 +1,160 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"strings"
+)
+
+// check judges what one variable alone cannot show, and fills in the defaults that follow from others. Rules between
+// variables speak only when their parts are sound, so that one mistake is one line.
+func (c *config) check() {
+	c.checkListeners()
+	c.checkPublicURL()
+	c.checkHosts()
+	c.checkCookieDomain()
+	c.checkUpstream()
+	c.checkSessions()
+	c.checkWeChat()
+	c.checkYunxin()
+	c.checkIdentity()
+}
+
+func (c *config) checkListeners() {
+	if !c.Listen.ok() || !c.AdminListen.ok() {
+		return
+	}
+	host, port, _ := net.SplitHostPort(c.Listen.Value)
+	adminHost, adminPort, _ := net.SplitHostPort(c.AdminListen.Value)
+	if port == adminPort && port != "0" && (host == adminHost || wildcard(host) || wildcard(adminHost)) {
+		c.AdminListen.fault("has the port of WXGATE_LISTEN; choose another, such as 127.0.0.1:9090")
+	}
+}
+
+// wildcard says whether a listener's host means all interfaces.
+func wildcard(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// checkPublicURL keeps plain http to where nobody listens in. WeChat itself returns only to a host without a port, so
+// that a port is a mistake everywhere but on a developer's machine.
+func (c *config) checkPublicURL() {
+	if !c.PublicURL.ok() || !c.PublicURL.given() {
+		return
+	}
+	u := c.PublicURL.Value
+	host := u.Hostname()
+	switch {
+	case isLoopback(host):
+	case c.InsecureHTTP.Value:
+		if u.Scheme == "http" {
+			c.InsecureHTTP.warn("the public URL is plain http: whoever sits on the way to a visitor can steal the session; never use it in production")
+		}
+	case !c.InsecureHTTP.ok():
+		return
+	case u.Scheme == "http":
+		c.PublicURL.fault("is plain http on a host that is not loopback; write https://%s (WXGATE_INSECURE_HTTP=true allows http on a network that you trust entirely)", joinHost(host, ""))
+	case u.Port() != "":
+		c.PublicURL.fault("has a port; write %s://%s and let the front listen on the usual one", u.Scheme, joinHost(host, ""))
+	}
+	dropDefaultPort(u)
+	if isIP(host) && !isLoopback(host) {
+		c.PublicURL.warn("is an address; WeChat returns visitors only to a domain name")
+	}
+}
+
+func (c *config) checkHosts() {
+	if !c.AllowedHosts.ok() {
+		return
+	}
+	scheme := "https"
+	if c.PublicURL.Value != nil {
+		scheme = c.PublicURL.Value.Scheme
+	}
+	usual := map[string]string{"https": "443", "http": "80"}[scheme]
+	for i, item := range c.AllowedHosts.Value {
+		host, port, _ := splitHost(item)
+		if port == usual {
+			item = joinHost(host, "")
+			port = ""
+		}
+		if port != "" && !isLoopback(host) && !c.InsecureHTTP.Value {
+			c.AllowedHosts.fault("%s has a port on a host that is not loopback; write %s", quote(item), joinHost(host, ""))
+		}
+		c.AllowedHosts.Value[i] = item
+	}
+}
+
+// checkCookieDomain applies the browsers' own rule (RFC 6265 section 5.3): the domain is the host or one above it.
+// Where the rule is broken a browser drops the cookie without a word, and every login ends where it began.
+func (c *config) checkCookieDomain() {
+	if !c.CookieDomain.given() || !c.CookieDomain.ok() || c.PublicURL.Value == nil {
+		return
+	}
+	domain := c.CookieDomain.Value
+	if host := c.PublicURL.Value.Hostname(); host != domain && !strings.HasSuffix(host, "."+domain) {
+		c.CookieDomain.fault("%s is not the public host %s nor above it; browsers would drop the cookie", quote(domain), quote(host))
+	}
+}
+
+// checkUpstream catches the commonest loop: the app's port is our own.
+func (c *config) checkUpstream() {
+	if !c.Listen.ok() || !c.Upstream.ok() {
+		return
+	}
+	host, port, _ := net.SplitHostPort(c.Listen.Value)
+	for _, u := range c.Upstream.Value {
+		at, samePort := u.URL.Hostname(), u.URL.Port() == port
+		if samePort && (host == at || (wildcard(host) || isLoopback(host)) && isLoopback(at)) {
+			c.Upstream.fault("%s is wxgate itself, which listens there (WXGATE_LISTEN); write the app's own port", quote(u.URL.String()))
+		}
+	}
+}
+
+// checkSessions shortens an idle life that is only the default: whoever shortens the absolute life should not have to
+// know of the other.
+func (c *config) checkSessions() {
+	idle, ttl := &c.SessionIdle, &c.SessionTTL
+	switch {
+	case !idle.ok() || !ttl.ok() || idle.Value <= ttl.Value:
+	case idle.text == idle.tag.Get("default"):
+		idle.text, idle.Value = ttl.text, ttl.Value
+	default:
+		idle.fault("%s is longer than the absolute life of %s; shorten it or raise WXGATE_SESSION_TTL", idle.text, ttl.text)
+	}
+}
+
+func (c *config) checkWeChat() {
+	switch id, secret := &c.MPAppID, &c.MPAppSecret; {
+	case !id.ok() || !secret.ok():
+	case !id.given() && !secret.given():
+		id.fault("required: without a service account nobody can log in; give it and WXGATE_MP_APP_SECRET")
+	case !id.given():
+		id.fault("required, because WXGATE_MP_APP_SECRET is given")
+	case !secret.given():
+		secret.fault("required, because WXGATE_MP_APP_ID is given")
+	}
+}
+
+func (c *config) checkYunxin() {
+	switch key, secret := &c.YunxinAppKey, &c.YunxinAppSecret; {
+	case !key.ok() || !secret.ok():
+	case key.given() && !secret.given():
+		secret.fault("required, because WXGATE_YUNXIN_APP_KEY is given")
+	case secret.given() && !key.given():
+		key.fault("required, because WXGATE_YUNXIN_APP_SECRET is given")
+	case c.YunxinRequired.Value && !key.given():
+		c.YunxinRequired.fault("is true without an account at Yunxin; give WXGATE_YUNXIN_APP_KEY and WXGATE_YUNXIN_APP_SECRET")
+	}
+	if !c.YunxinURLs.given() && c.YunxinAPI.ok() {
+		c.YunxinURLs.Value = slices.Clone(yunxinBases[c.YunxinAPI.Value])
+	}
+}
+
+// checkIdentity names us and the app, where nobody did, as JWT libraries expect it: by URL and by host.
+func (c *config) checkIdentity() {
+	if c.PublicURL.Value != nil && !c.JWTIssuer.given() {
+		c.JWTIssuer.Value = c.PublicURL.Value.String()
+	}
+	if c.PublicURL.Value != nil && !c.JWTAudience.given() {
+		c.JWTAudience.Value = c.PublicURL.Value.Host
+	}
+}
