@@ -20,6 +20,12 @@ func (s *Server) admit(v *visit, l *live, d demand) *problem {
 		return nil
 	case l == nil:
 		return loginRequired
+	case l.snapshot && d.level != levelPublic:
+		// Nobody is there who could answer for a write, and a WebSocket is
+		// one in both directions.
+		if d.level == levelProfile || !safeMethod(v.r.Method) || isWebSocket(v.r.Header) {
+			return snapshotVisitor
+		}
 	case l.user.Status == identity.StatusBlocked && d.level != levelPublic:
 		return userBlocked
 	case d.level == levelProfile && l.user.Profile == nil:
@@ -51,7 +57,7 @@ func (s *Server) refuse(v *visit, p *problem) {
 	case p == loginRequired && isPageVisit(v.r):
 		s.toLogin(v, loginQuery{next: v.r.RequestURI})
 	case p == profileRequired && isPageVisit(v.r):
-		s.toLogin(v, loginQuery{next: v.r.RequestURI, profile: true})
+		s.toLogin(v, loginQuery{next: v.r.RequestURI, profile: true, needed: true})
 	default:
 		s.fail(v, p, nil)
 	}
@@ -61,6 +67,7 @@ func (s *Server) refuse(v *visit, p *problem) {
 type loginQuery struct {
 	next    string
 	profile bool   // ask for name and avatar
+	needed  bool   // because the page cannot do without
 	agreed  bool   // the visitor has read our page about it
 	again   bool   // the attempt before this one failed on its way
 	bind    string // of a login that another host waits for
@@ -70,6 +77,9 @@ func (s *Server) loginURL(host string, q loginQuery) string {
 	u := s.hosts.origin(host) + prefix + "login?next=" + url.QueryEscape(q.next)
 	if q.profile {
 		u += "&profile=1"
+	}
+	if q.needed {
+		u += "&needed=1"
 	}
 	if q.agreed {
 		u += "&agreed=1"
@@ -119,6 +129,11 @@ func isNavigation(r *http.Request) bool {
 // the page that was asked for. Another method cannot be repeated.
 func isPageVisit(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r)
+}
+
+// safeMethod is RFC 9110, section 9.2.1.
+func safeMethod(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 func isWebSocket(h http.Header) bool { return h.Get("Upgrade") != "" }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"wxgate/identity"
 	"wxgate/session"
@@ -40,14 +41,18 @@ func (s *Server) callback(v *visit) {
 	s.metrics.login(p.Channel, stepReturned)
 	if !plausibleCode(code) {
 		// Some devices come back without a code; a person who said no may.
+		why := invalidCode
+		if code == "" && p.Scope == scopeUserInfo {
+			why = consentDenied
+		}
 		s.metrics.login(p.Channel, stepDenied)
-		s.retryLogin(v, p, invalidCode, errors.New("no usable code came back"))
+		s.retryLogin(v, p, why, errors.New("no usable code came back"))
 		return
 	}
 
 	id := v.id
 	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, code, p.State, func(ctx context.Context) session.Outcome {
-		return s.exchange(ctx, id, p, code)
+		return s.finishLogin(ctx, id, p, code)
 	})
 	switch {
 	case errors.Is(err, session.ErrForeignCode):
@@ -84,7 +89,7 @@ func (s *Server) callback(v *visit) {
 // arrive gives the browser its session and sends it where it wanted to go.
 func (s *Server) arrive(v *visit, logins *session.Logins, p session.Pending, token string) {
 	s.keepLogin(v, logins, p, token)
-	s.redirect(v, http.StatusSeeOther, s.target(v, p))
+	s.land(v, s.target(v, p))
 }
 
 func (s *Server) keepLogin(v *visit, logins *session.Logins, p session.Pending, token string) {
@@ -107,6 +112,18 @@ func plausibleCode(code string) bool {
 		}
 	}
 	return true
+}
+
+// land ends a way through WeChat at a clean address. WeChat's authorize link
+// ends in #wechat_redirect, and browsers carry a fragment over redirects that
+// name none (https://fetch.spec.whatwg.org/#http-redirect-fetch): a hash-routed
+// app would start on a foreign route. An empty fragment of our own stops that.
+// Other clients carry nothing over and are told the address as it is.
+func (s *Server) land(v *visit, location string) {
+	if v.r.Header.Get("Sec-Fetch-Mode") != "" && !strings.Contains(location, "#") {
+		location += "#"
+	}
+	s.redirect(v, http.StatusSeeOther, location)
 }
 
 // target is the page that a login was begun for.
@@ -141,14 +158,29 @@ func (s *Server) strayed(v *visit, again bool) {
 	case err != nil:
 		s.fail(v, storeUnavailable, err)
 	case l != nil:
-		s.redirect(v, http.StatusSeeOther, s.location(v.host, "/"))
-	case !again:
+		s.land(v, s.location(v.host, "/"))
+	case !again || s.overtaken(v):
 		s.toLogin(v, loginQuery{next: "/", again: true})
 	default:
+		d := pageData{ActionURL: s.loginURL(s.hosts.public, loginQuery{next: "/"})}
+		if len(s.cfg.Sessions.Logins(v.r.Header).Pending) == 0 {
+			d.Detail = s.cookieAdvice()
+		}
 		s.metrics.login(identity.ChannelMP, stepStateLost)
-		s.failPage(v, stateLost, errors.New("the login cookie did not come back, twice"),
-			pageData{ActionURL: s.loginURL(s.hosts.public, loginQuery{next: "/"}), Detail: s.cookieAdvice()})
+		s.failPage(v, stateLost, errors.New("the login did not come back with this browser's cookie, again"), d)
 	}
+}
+
+// maxRestarts bounds how often a browser that keeps its cookies restarts by
+// itself: each time takes three redirects of the twenty that browsers follow.
+const maxRestarts = 2
+
+// overtaken reports that the browser keeps our cookies and lacks just this
+// login: tabs that begin at the same moment overwrite one another's cookie,
+// and all but the last of them have to begin anew.
+func (s *Server) overtaken(v *visit) bool {
+	logins := s.cfg.Sessions.Logins(v.r.Header)
+	return len(logins.Pending) > 0 && logins.Restarts() < maxRestarts
 }
 
 // retryLogin handles an attempt that failed in a way that a fresh one may
@@ -160,7 +192,7 @@ func (s *Server) retryLogin(v *visit, p session.Pending, why *problem, cause err
 	case err != nil:
 		s.fail(v, storeUnavailable, err)
 	case l != nil:
-		s.redirect(v, http.StatusSeeOther, s.target(v, p))
+		s.land(v, s.target(v, p))
 	case !p.Again && p.Scope == scopeBase:
 		v.cause = cause
 		s.toLogin(v, loginQuery{next: s.nextOf(p), again: true, bind: p.Bind})
@@ -182,24 +214,38 @@ const (
 	failedAccount  = "account_unavailable"
 )
 
-func (s *Server) loginFailed(v *visit, p session.Pending, failure string) {
-	problems := map[string]*problem{
-		failedRefused: loginRefused, failedConfig: wechatMisconfigured, failedWeChat: wechatUnavailable,
-		failedBlocked: userBlocked, failedStore: storeUnavailable, failedAccount: accountUnavailable,
+// problemOf is what clients are told of a failure.
+func problemOf(failure string) *problem {
+	switch failure {
+	case failedCode:
+		return invalidCode
+	case failedRefused:
+		return loginRefused
+	case failedConfig:
+		return wechatMisconfigured
+	case failedWeChat:
+		return wechatUnavailable
+	case failedSnapshot:
+		return snapshotVisitor
+	case failedBlocked:
+		return userBlocked
+	case failedStore:
+		return storeUnavailable
+	case failedAccount:
+		return accountUnavailable
 	}
+	return internalError
+}
+
+func (s *Server) loginFailed(v *visit, p session.Pending, failure string) {
 	cause := errors.New("login failed: " + failure)
 	switch failure {
 	case failedCode:
 		s.retryLogin(v, p, invalidCode, cause)
 	case failedSnapshot:
-		noStore(v.Header())
-		v.Header().Set("X-Request-Id", v.id)
-		writePage(v, v.r, http.StatusOK, pageSnapshotGuide, pageData{Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p)})
+		s.snapshot(v, p)
 	default:
-		why := problems[failure]
-		if why == nil {
-			why = internalError
-		}
+		why := problemOf(failure)
 		action := s.retryURL(v, p)
 		if why == loginRefused || why == userBlocked {
 			action = ""
@@ -208,19 +254,19 @@ func (s *Server) loginFailed(v *visit, p session.Pending, failure string) {
 	}
 }
 
-// exchange turns a code into a session. It runs once per code and may outlive
+// finishLogin turns a code into a session. It runs once per code and may outlive
 // the request that brought it, so it touches nothing of that but its id. Its
 // store round trips are: one read or three writes for the user, one write for
 // a due IM account, one write for the session; the redeemer adds a claim
 // before and the outcome after.
-func (s *Server) exchange(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
+func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
 	log := s.log.With("id", requestID, "channel", p.Channel)
 	failed := func(word, what string, err error) session.Outcome {
 		s.metrics.login(p.Channel, stepFailed)
 		log.LogAttrs(ctx, slog.LevelError, what, slog.Any("error", err))
 		return session.Outcome{Failure: word}
 	}
-	token, err := s.cfg.WeChat.Exchange(ctx, s.cfg.MP, code)
+	token, err := s.codeToken(ctx, p, code)
 	if err != nil {
 		word := failedWeChat
 		switch ofWeChat(err) {
@@ -242,7 +288,7 @@ func (s *Server) exchange(ctx context.Context, requestID string, p session.Pendi
 	login := identity.Login{
 		Platform: s.cfg.Platform, Channel: p.Channel, AppID: p.AppID, OpenID: token.OpenID, UnionID: token.UnionID, At: s.now(),
 	}
-	if p.Scope == scopeUserInfo {
+	if p.Scope != scopeBase && token.AccessToken != "" {
 		s.addProfile(ctx, log, &login, token)
 	}
 	res, err := s.cfg.Users.Resolve(ctx, login)
@@ -253,8 +299,10 @@ func (s *Server) exchange(ctx context.Context, requestID string, p session.Pendi
 	if res.User.Status == identity.StatusBlocked {
 		return session.Outcome{Failure: failedBlocked}
 	}
-	if err := s.im.afterLogin(ctx, res.User); err != nil {
+	if err := s.im.afterLogin(ctx, res.User); byYunxin(err) {
 		return failed(failedAccount, "the IM account is required and could not be made", err)
+	} else if err != nil {
+		return failed(failedStore, "the IM account to be made could not be noted", err)
 	}
 	cookie, _, err := s.cfg.Sessions.Create(ctx, session.Session{
 		User: res.User.ID, Channel: p.Channel, AppID: p.AppID, OpenID: login.OpenID, UnionID: login.UnionID, Scope: p.Scope,
@@ -295,7 +343,7 @@ func (s *Server) noteResolution(log *slog.Logger, res identity.Resolution) {
 // its cookie may be the one that the browser keeps.
 func (s *Server) retire(v *visit, p session.Pending) {
 	l, err := s.session(v)
-	if err != nil || l == nil || l.session.CreatedAt.Unix() >= p.Started {
+	if err != nil || l == nil || l.snapshot || l.session.CreatedAt.Unix() >= p.Started {
 		return
 	}
 	if err := s.sessions.end(v.r.Context(), l.key); err != nil {

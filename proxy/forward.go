@@ -171,7 +171,7 @@ var errProfileWanted = errors.New("the app wants a profile")
 func (s *Server) answer(res *http.Response) error {
 	v := visitOf(res.Request)
 	h := res.Header
-	if v.live != nil && v.live.user.Profile == nil && h.Get(identity.HeaderRequire) == "profile" {
+	if v.live != nil && !v.live.snapshot && v.live.user.Profile == nil && h.Get(identity.HeaderRequire) == "profile" {
 		return errProfileWanted
 	}
 	identity.StripAnswer(h)
@@ -215,8 +215,8 @@ func (s *Server) correctLocation(v *visit, loc string) string {
 	if end < 0 {
 		end = len(rest)
 	}
-	authority, path := rest[:end], rest[end:]
-	if strings.EqualFold(authority, v.target.host) && s.hosts.find(authority) == "" {
+	authority, path := strings.TrimSuffix(rest[:end], defaultPorts[strings.ToLower(scheme)]), rest[end:]
+	if strings.EqualFold(authority, strings.TrimSuffix(v.target.host, defaultPorts[v.target.scheme])) && s.hosts.find(authority) == "" {
 		return s.hosts.origin(v.host) + path
 	}
 	if host := s.hosts.find(authority); host != "" && !strings.EqualFold(scheme, s.hosts.scheme) {
@@ -227,7 +227,8 @@ func (s *Server) correctLocation(v *visit, loc string) string {
 
 // outgoing is an answer of unknown length: it may be a stream without end, so
 // it is known to its session, and it may have trailers, which are looked at
-// when they are there.
+// when they are there. An answer of known length has none on the way to the
+// client, whatever the app's HTTP/2 has sent: HTTP/1.1 has no place for them.
 type outgoing struct {
 	io.ReadCloser
 	res   *http.Response
@@ -256,6 +257,8 @@ func (s *Server) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errProfileWanted):
 		s.refuse(v, profileRequired)
+	case v.broken.Load():
+		s.fail(v, badRequest, fmt.Errorf("the client broke off its body: %w", err))
 	case errors.As(err, &dial) && dial.Op == "dial":
 		s.fail(v, upstreamDown, err)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -57,7 +57,7 @@ func (s *Server) handOver(v *visit, who session.Session, host, binding string) {
 		s.fail(v, internalError, err)
 		return
 	}
-	s.redirect(v, http.StatusSeeOther, s.hosts.origin(host)+prefix+"handover?ticket="+url.QueryEscape(ticket))
+	s.land(v, s.hosts.origin(host)+prefix+"handover?ticket="+url.QueryEscape(ticket))
 }
 
 // handover makes a session of a ticket. Delivered twice by the same browser it

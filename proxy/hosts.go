@@ -24,15 +24,16 @@ func newHosts(public *url.URL, allowed []string) hosts {
 	return h
 }
 
+// defaultPorts are those that a URL leaves out.
+var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
+
 // find returns the served host that a Host header names, or "".
 func (h hosts) find(header string) string {
 	if h.served[header] {
 		return header
 	}
 	host := strings.TrimSuffix(strings.ToLower(header), ".")
-	if port := map[string]string{"https": ":443", "http": ":80"}[h.scheme]; strings.HasSuffix(host, port) {
-		host = strings.TrimSuffix(host, port)
-	}
+	host = strings.TrimSuffix(host, defaultPorts[h.scheme])
 	if h.served[host] {
 		return host
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -58,14 +57,21 @@ func (a *imAccounts) afterLogin(ctx context.Context, u *identity.User) error {
 	if a.cfg == nil || a.current(u) {
 		return nil
 	}
-	if err := a.cfg.Queue.Schedule(ctx, imQueue, u.ID, a.s.now().Add(imFirstRetry)); err != nil {
+	beside := a.running.Add(1) <= imParallel
+	due := a.s.now()
+	if beside {
+		due = due.Add(imFirstRetry)
+	}
+	if err := a.cfg.Queue.Schedule(ctx, imQueue, u.ID, due); err != nil {
+		a.running.Add(-1)
 		return err
 	}
 	if a.cfg.Required && u.Yunxin.State != identity.YunxinReady {
+		defer a.running.Add(-1)
 		_, err := a.ensure(ctx, u.ID)
 		return err
 	}
-	if a.running.Add(1) > imParallel {
+	if !beside {
 		a.running.Add(-1)
 		return nil
 	}
@@ -128,7 +134,10 @@ func (a *imAccounts) attempt(ctx context.Context, userID string) (*identity.User
 		return nil, err
 	}
 	if !found || u.Status != identity.StatusActive {
-		return nil, errors.Join(fmt.Errorf("user %s is not active", userID), a.cfg.Queue.Done(ctx, imQueue, userID))
+		if err := a.cfg.Queue.Done(ctx, imQueue, userID); err != nil {
+			return nil, err
+		}
+		return nil, errNotActive
 	}
 	if !a.current(u) {
 		w := a.wanted(u)
@@ -172,6 +181,25 @@ func refusedForGood(err error) bool {
 	return api.Kind() == yunxin.KindRefused || api.Kind() == yunxin.KindBadRequest
 }
 
+// errNotActive says that a user is blocked or gone and gets no account.
+var errNotActive = errors.New("the user is not active")
+
+// byYunxin reports that a failure is Yunxin's and not the store's.
+func byYunxin(err error) bool {
+	var api *yunxin.APIError
+	return errors.As(err, &api) || errors.Is(err, yunxin.ErrMismatch) || yunxinDown(err)
+}
+
+// yunxinDown reports a failure that every other account would meet as well.
+func yunxinDown(err error) bool {
+	var api *yunxin.APIError
+	if errors.As(err, &api) {
+		return api.Kind() == yunxin.KindAuth || api.Kind() == yunxin.KindRate || api.Kind() == yunxin.KindRetry
+	}
+	var unavailable *yunxin.UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // run retries what is due until ctx ends. While Yunxin is down all of a batch
 // would fail alike, so the first failure ends the round and the pause grows.
 func (a *imAccounts) run(ctx context.Context) {
@@ -187,16 +215,21 @@ func (a *imAccounts) run(ctx context.Context) {
 			return
 		case <-wait.C:
 		}
-		if err := a.round(ctx); err != nil && ctx.Err() == nil {
+		switch err := a.round(ctx); {
+		case err == nil || ctx.Err() != nil:
+		case byYunxin(err):
 			pause = min(pause*2, imPauseMax)
 			a.s.log.Error("IM accounts cannot be made at the moment", "error", err, "next_try", pause.String())
 			continue
+		default:
+			// The store's, whose watch has said so; no reason to keep Yunxin waiting afterwards.
+			a.s.log.Debug("due IM accounts cannot be read", "error", err)
 		}
 		pause = imPauseMin
 	}
 }
 
-// imGiveTime is when a user is tried again whom Yunxin refuses.
+// imGiveTime is when a user is tried again whose account alone cannot be made.
 const imGiveTime = 10 * time.Minute
 
 func (a *imAccounts) round(ctx context.Context) error {
@@ -206,12 +239,12 @@ func (a *imAccounts) round(ctx context.Context) error {
 	}
 	for i, id := range ids {
 		_, err := a.ensure(ctx, id)
-		if err == nil {
+		if err == nil || errors.Is(err, errNotActive) {
 			continue
 		}
-		var api *yunxin.APIError
-		if errors.As(err, &api) && api.Kind() != yunxin.KindAuth && api.Kind() != yunxin.KindRate && api.Kind() != yunxin.KindRetry {
-			a.s.log.Error("Yunxin refuses an account", "user", id, "error", err)
+		if !yunxinDown(err) {
+			// One account must not keep all behind it waiting.
+			a.s.log.Error("an IM account cannot be made", "user", id, "error", err)
 			if err := a.cfg.Queue.Schedule(ctx, imQueue, id, a.s.now().Add(imGiveTime)); err != nil {
 				return err
 			}
@@ -277,6 +310,10 @@ func (s *Server) yunxin(v *visit) {
 	}
 	l := s.caller(v)
 	if l == nil {
+		return
+	}
+	if l.snapshot {
+		s.fail(v, snapshotVisitor, nil)
 		return
 	}
 	u := l.user

@@ -40,11 +40,18 @@ type live struct {
 	session *session.Session // nil: there is no such session (any more)
 	user    *identity.User
 	headers identity.Headers
+	// snapshot tells of a visitor of a snapshot page: user is nobody then.
+	snapshot bool
 
 	checked   time.Time // when the store was asked, taken before it was
 	recheckAt time.Time // when it has to be asked again
 	resignAt  time.Time // when less than half of the assertion's life is left
 	content   string    // what the assertion says, to know when it must change
+}
+
+// fresh reports that requests may go on with it and nothing has to be asked.
+func (l *live) fresh(now time.Time) bool {
+	return l != nil && now.Before(l.recheckAt) && (l.session == nil || now.Before(l.resignAt))
 }
 
 // sessions is the cache between requests and the store.
@@ -59,10 +66,12 @@ type sessions struct {
 }
 
 type entry struct {
-	key  string
-	cur  atomic.Pointer[live]
-	used atomic.Int64 // Unix seconds
-	over atomic.Bool  // ended on this replica; ids are never used again
+	key string
+	// visitor is the session of a snapshot visitor, which no store knows.
+	visitor *session.Session
+	cur     atomic.Pointer[live]
+	used    atomic.Int64 // Unix seconds
+	over    atomic.Bool  // ended on this replica; ids are never used again
 }
 
 func newSessions(s *Server) *sessions {
@@ -90,11 +99,10 @@ func (c *sessions) get(ctx context.Context, token string) (*live, error) {
 	e := c.byToken[token]
 	c.mu.RUnlock()
 	if e == nil {
-		key, ok := c.s.cfg.Sessions.Key(token)
-		if !ok {
+		if e = c.newEntry(token); e == nil {
 			return nil, nil
 		}
-		e = c.remember(token, key)
+		e = c.remember(token, e)
 	}
 	if e.over.Load() {
 		return nil, nil
@@ -102,7 +110,7 @@ func (c *sessions) get(ctx context.Context, token string) (*live, error) {
 	now := c.now()
 	e.used.Store(now.Unix())
 	l := e.cur.Load()
-	if l != nil && now.Before(l.recheckAt) && (l.session == nil || now.Before(l.resignAt)) {
+	if l.fresh(now) {
 		c.s.metrics.lookupCache.Inc()
 	} else {
 		var err error
@@ -116,15 +124,28 @@ func (c *sessions) get(ctx context.Context, token string) (*live, error) {
 	return l, nil
 }
 
-func (c *sessions) remember(token, key string) *entry {
+// newEntry reads a token, without asking the store; nil if it is none of ours.
+func (c *sessions) newEntry(token string) *entry {
+	if s, ok := c.s.cfg.Sessions.Visitor(token); ok {
+		return &entry{key: s.Key(), visitor: s}
+	}
+	key, ok := c.s.cfg.Sessions.Key(token)
+	if !ok {
+		return nil
+	}
+	return &entry{key: key}
+}
+
+// remember keeps an entry, or returns the one that is kept for its session.
+func (c *sessions) remember(token string, fresh *entry) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.byKey[key]
+	e := c.byKey[fresh.key]
 	if e == nil {
-		e = &entry{key: key}
+		e = fresh
 		e.used.Store(c.now().Unix())
 		if len(c.byKey) < maxCached {
-			c.byKey[key] = e
+			c.byKey[e.key] = e
 		}
 	}
 	if len(c.byToken) < maxCached {
@@ -134,16 +155,18 @@ func (c *sessions) remember(token, key string) *entry {
 }
 
 // refresh asks the store again, once for all requests that wait for the same
-// session. A state that is younger than maxAge is good enough.
+// session. A state that is younger than maxAge is good enough; without maxAge,
+// one that became fresh while the request was on its way here.
 func (c *sessions) refresh(ctx context.Context, e *entry, maxAge time.Duration) (*live, error) {
 	flight := c.flights.DoChan(e.key, func() (any, error) {
 		old := e.cur.Load()
-		if old != nil && maxAge > 0 && c.now().Sub(old.checked) < maxAge {
+		now := c.now()
+		if maxAge == 0 && old.fresh(now) || maxAge > 0 && old != nil && now.Sub(old.checked) < maxAge {
 			return old, nil
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadLimit)
 		defer cancel()
-		l, err := c.load(ctx, e.key, old)
+		l, err := c.load(ctx, e, old)
 		if err == nil {
 			e.cur.Store(l)
 			return l, nil
@@ -170,11 +193,15 @@ func (c *sessions) refresh(ctx context.Context, e *entry, maxAge time.Duration) 
 	}
 }
 
-func (c *sessions) load(ctx context.Context, key string, old *live) (*live, error) {
-	c.s.metrics.lookupStore.Inc()
+func (c *sessions) load(ctx context.Context, e *entry, old *live) (*live, error) {
 	now := c.now()
-	l := &live{key: key, checked: now, recheckAt: now.Add(cacheLife)}
-	s, found, err := c.s.cfg.Sessions.Load(ctx, key)
+	l := &live{key: e.key, checked: now, recheckAt: now.Add(cacheLife)}
+	if e.visitor != nil {
+		l.session, l.user, l.snapshot = e.visitor, &identity.User{Status: identity.StatusActive}, true
+		return c.signed(l, old)
+	}
+	c.s.metrics.lookupStore.Inc()
+	s, found, err := c.s.cfg.Sessions.Load(ctx, e.key)
 	if err != nil || !found {
 		return l, err
 	}
@@ -192,7 +219,7 @@ func (c *sessions) load(ctx context.Context, key string, old *live) (*live, erro
 // signed gives a live session its headers. The assertion of the previous state
 // is used again while it says the same and has more than half of its life.
 func (c *sessions) signed(l, old *live) (*live, error) {
-	claims := claimsOf(l.session, l.user)
+	claims := l.claims()
 	content, err := json.Marshal(claims)
 	if err != nil {
 		return nil, err
@@ -209,13 +236,21 @@ func (c *sessions) signed(l, old *live) (*live, error) {
 	}
 	fresh := *l
 	issued := c.now().Truncate(time.Second) // as the token has it
-	fresh.resignAt = issued.Add(expires.Sub(issued) / 2)
+	// A little before the half, which has to be left when the app looks at it.
+	fresh.resignAt = issued.Add(expires.Sub(issued) * 9 / 20)
 	fresh.headers = identity.NewHeaders(headersOf(&claims, token), cfg.PlainHeaders)
 	return &fresh, nil
 }
 
-// claimsOf says who the session's user is; only what is known appears.
-func claimsOf(s *session.Session, u *identity.User) identity.Claims {
+// claims say who the session's user is; only what is known appears.
+func (l *live) claims() identity.Claims {
+	s, u := l.session, l.user
+	if l.snapshot {
+		return identity.Claims{
+			Subject: identity.VisitorSubject, Snapshot: true, AuthTime: jwt.NewNumericDate(s.CreatedAt),
+			WeChat: &identity.WeChatClaim{Channel: s.Channel, AppID: s.AppID},
+		}
+	}
 	c := identity.Claims{
 		SessionID:  s.SID(),
 		AuthTime:   jwt.NewNumericDate(s.CreatedAt),
@@ -238,6 +273,7 @@ func headersOf(c *identity.Claims, assertion string) identity.Identity {
 	id := identity.Identity{
 		Assertion: assertion, User: c.Subject, Name: c.Name, Avatar: c.Picture,
 		Channel: c.WeChat.Channel, AppID: c.WeChat.AppID, OpenID: c.WeChat.OpenID, UnionID: c.WeChat.UnionID,
+		Snapshot: c.Snapshot,
 	}
 	if c.Yunxin != nil {
 		id.YunxinAccid = c.Yunxin.Accid

@@ -43,7 +43,7 @@ func (s *Server) login(v *visit) {
 	}
 	if q.bind != "" && !q.profile {
 		// Who is logged in here already needs no WeChat to be so there.
-		if l, err := s.session(v); err == nil && l != nil {
+		if l, err := s.session(v); err == nil && l != nil && !l.snapshot {
 			s.handOver(v, *l.session, host, q.bind)
 			return
 		}
@@ -56,10 +56,20 @@ func (s *Server) login(v *visit) {
 	}
 	logins := s.cfg.Sessions.Logins(v.r.Header)
 	if logins.Looping(s.now()) {
-		s.metrics.login(identity.ChannelMP, stepLoopStopped)
-		s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
-			pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
-		return
+		switch l, err := s.session(v); {
+		case err != nil:
+			s.fail(v, storeUnavailable, err)
+			return
+		case l == nil:
+			s.metrics.login(identity.ChannelMP, stepLoopStopped)
+			s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
+				pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
+			return
+		case !q.profile:
+			// No session was lost: several tabs logged in at once.
+			s.redirect(v, http.StatusSeeOther, s.location(host, next))
+			return
+		}
 	}
 	scope := scopeBase
 	if q.profile {
@@ -67,7 +77,7 @@ func (s *Server) login(v *visit) {
 			// Asking out of the blue is what makes WeChat open a page as a
 			// snapshot: our own page explains, and its button asks.
 			q.agreed = true
-			s.consentPage(v, s.loginURL(v.host, q), s.location(host, next))
+			s.consentPage(v, s.loginURL(v.host, q), s.backFrom(host, next, query.Get("needed") == "1"))
 			return
 		}
 		scope = scopeUserInfo
@@ -115,12 +125,24 @@ func (s *Server) keepPending(v *visit, logins *session.Logins, p session.Pending
 	return session.ErrTooLong
 }
 
-// consentPage explains what WeChat is about to ask. In consent mode there is
-// no page to go back to: everything needs the login.
-func (s *Server) consentPage(v *visit, agree, back string) {
-	if s.cfg.ConsentLogin {
-		back = ""
+// backFrom is where somebody goes who does not agree: to the page, if it does
+// not need the profile, else to the front page, if that does not.
+func (s *Server) backFrom(host, next string, needed bool) string {
+	demands := func(target string) bool {
+		path, _, _ := strings.Cut(target, "?")
+		return s.cfg.ConsentLogin || s.cfg.Rules.Match(http.MethodGet, path).level >= levelProfile
 	}
+	switch {
+	case !needed && !demands(next):
+		return s.location(host, next)
+	case next != "/" && !demands("/"):
+		return s.location(host, "/")
+	}
+	return ""
+}
+
+// consentPage explains what WeChat is about to ask.
+func (s *Server) consentPage(v *visit, agree, back string) {
 	noStore(v.Header())
 	v.Header().Set("X-Request-Id", v.id)
 	writePage(v, v.r, http.StatusOK, pageConsent, pageData{Host: v.host, RequestID: v.id, ActionURL: agree, BackURL: back})

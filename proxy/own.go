@@ -40,6 +40,8 @@ func (s *Server) route(name string) (serve func(*visit), method string) {
 		return s.me, http.MethodGet
 	case "yunxin":
 		return s.yunxin, http.MethodGet
+	case "exchange":
+		return s.exchange, http.MethodPost
 	case "jwks.json":
 		return s.jwks, http.MethodGet
 	}
@@ -93,21 +95,24 @@ type meSession struct {
 }
 
 func (s *Server) me(v *visit) {
-	l := s.caller(v)
-	if l == nil {
-		return
+	if l := s.caller(v); l != nil {
+		s.writeJSON(v, http.StatusOK, meOf(l))
 	}
+}
+
+func meOf(l *live) meAnswer {
 	a := meAnswer{
 		User: l.user.ID, Channel: l.session.Channel, OpenID: l.session.OpenID, UnionID: l.session.UnionID, AppID: l.session.AppID,
 		Session: meSession{l.session.CreatedAt.UTC().Truncate(time.Second), l.session.ExpiresAt.UTC().Truncate(time.Second)},
 	}
+	a.Snapshot = l.snapshot
 	if p := l.user.Profile; p != nil {
 		a.Profile, a.Name, a.Avatar = true, p.Name, p.Avatar
 	}
 	if l.user.Yunxin.State == identity.YunxinReady {
 		a.YunxinAccid = l.user.Yunxin.Accid
 	}
-	s.writeJSON(v, http.StatusOK, a)
+	return a
 }
 
 // logout ends this session. Only our own pages may ask for it; the cookie's

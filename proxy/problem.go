@@ -32,6 +32,7 @@ var (
 	foreignOrigin       = &problem{403, "bad_request", "Requests from this origin are not accepted.", pageBadRequest, outcomeError, 0}
 	badRequest          = &problem{400, "bad_request", "The request is malformed.", pageBadRequest, outcomeError, 0}
 	invalidCode         = &problem{400, "invalid_code", "WeChat does not accept this login code any more.", pageInvalidCode, outcomeError, 0}
+	consentDenied       = &problem{400, "invalid_code", "The person did not agree.", pageDenied, outcomeError, 0}
 	stateLost           = &problem{400, "invalid_code", "The browser did not keep the login that it began.", pageStateLost, outcomeError, 0}
 	loopStopped         = &problem{400, "bad_request", "The browser does not keep its session.", pageLoopStopped, outcomeError, 0}
 	openInWeChat        = &problem{200, "login_required", "Open this address in WeChat.", pageOpenInWeChat, outcomeOwn, 0}

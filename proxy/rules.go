@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,7 +27,8 @@ var levelNames = map[string]level{
 // everywhere.
 type Rules struct {
 	exact  []rule // as written
-	folded []rule // the same with lower-case paths, for the odd reading
+	folded []rule // the same with lower-case paths, for apps that ignore case
+	cased  bool   // some path has a capital, so the two differ
 }
 
 type rule struct {
@@ -59,16 +61,16 @@ func ParseRules(text string) (Rules, error) {
 			seen[key] = true
 		}
 		rs.exact = append(rs.exact, r)
-		r.path = strings.ToLower(r.path)
+		lower := strings.ToLower(r.path)
+		rs.cased = rs.cased || lower != r.path
+		r.path = lower
 		rs.folded = append(rs.folded, r)
 	}
 	// Longest path first, and before a rule for every method the one that
-	// names the method: then the first match is the right one.
+	// names the method: then the first match is the right one. Of rules that
+	// differ in case only, the strictest comes first among the folded ones.
 	order := func(a, b rule) int {
-		if n := len(b.path) - len(a.path); n != 0 {
-			return n
-		}
-		return len(b.method) - len(a.method)
+		return cmp.Or(len(b.path)-len(a.path), len(b.method)-len(a.method), int(b.level)-int(a.level))
 	}
 	slices.SortStableFunc(rs.exact, order)
 	slices.SortStableFunc(rs.folded, order)
@@ -100,14 +102,20 @@ func parseRule(fields []string) (rule, error) {
 	if !strings.HasPrefix(r.path, "/") {
 		return r, errors.New("the path must begin with /")
 	}
-	if !plain(strings.ToLower(r.path)) {
-		return r, errors.New("the path must be plain: no empty or dot segments, %, ;, ?, # or control bytes")
-	}
-	if strings.HasPrefix(r.path, prefix) || r.path == strings.TrimSuffix(prefix, "/") {
+	if reserved(strings.ToLower(r.path)) {
 		return r, fmt.Errorf("%s is the gateway's own", prefix)
+	}
+	if strings.ContainsFunc(r.path, unfitForRule) || clean(r.path) != r.path {
+		return r, errors.New(`the path must be plain ASCII: no empty or dot segments, no %, ;, ?, #, \ or control bytes`)
 	}
 	r.subtree = strings.HasSuffix(r.path, "/")
 	return r, nil
+}
+
+// unfitForRule tells of bytes that are, or may be, read as something else than
+// themselves in a path.
+func unfitForRule(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`%;?#\`, r)
 }
 
 // demand is what a request has to meet.
@@ -118,6 +126,13 @@ type demand struct {
 	reserved bool
 }
 
+// and is what meets both demands.
+func (d demand) and(other demand) demand {
+	d.level = max(d.level, other.level)
+	d.token = d.token && other.token
+	return d
+}
+
 // Match finds what the rules demand of a method and a raw path (the bytes of
 // the request target before the query).
 //
@@ -126,19 +141,16 @@ type demand struct {
 // reading gets the strictest demand of all of them, and one that is odd by
 // itself is never public.
 func (rs Rules) Match(method, rawPath string) demand {
-	if plain(rawPath) {
-		d := find(rs.exact, method, rawPath)
-		d.reserved = reserved(rawPath)
-		return d
+	d := find(rs.exact, method, rawPath)
+	if lower := strings.ToLower(rawPath); plain(lower) {
+		if rs.cased || lower != rawPath {
+			d = d.and(find(rs.folded, method, lower))
+		}
+		return d // our own prefix is not plain
 	}
 	all, odd := readings(rawPath)
-	d := find(rs.exact, method, rawPath)
 	for _, path := range all {
-		other := find(rs.folded, method, path)
-		if other.level > d.level {
-			d.level = other.level
-		}
-		d.token = d.token && other.token
+		d = d.and(find(rs.folded, method, path))
 		d.reserved = d.reserved || reserved(path)
 	}
 	if odd {
@@ -147,16 +159,27 @@ func (rs Rules) Match(method, rawPath string) demand {
 	return d
 }
 
+// find returns what the rules, ordered by ParseRules, say of one reading.
 func find(rules []rule, method, path string) demand {
 	for i := range rules {
 		r := &rules[i]
+		slash := false
 		if r.path != path && !(r.subtree && strings.HasPrefix(path, r.path)) {
-			continue
+			// Many frameworks serve /x/ where the rule says /x, so there it
+			// has to meet this rule too, if none is written for /x/.
+			if slash = !r.subtree && len(path) == len(r.path)+1 && path[len(r.path)] == '/' && strings.HasPrefix(path, r.path); !slash {
+				continue
+			}
 		}
 		// A rule for GET holds for HEAD: both read the same thing.
-		if r.method == "" || r.method == method || r.method == http.MethodGet && method == http.MethodHead {
-			return demand{level: r.level, token: r.token}
+		if r.method != "" && r.method != method && !(r.method == http.MethodGet && method == http.MethodHead) {
+			continue
 		}
+		d := demand{level: r.level, token: r.token}
+		if slash {
+			d = d.and(find(rules[i+1:], method, path))
+		}
+		return d
 	}
 	return demand{level: levelUser}
 }

@@ -40,6 +40,16 @@ type Config struct {
 	// TrustedProxies are believed about the client's address (optional).
 	TrustedProxies []netip.Prefix
 	LoginRate      Rate
+	// ForwardAuth serves the front proxies among TrustedProxies.
+	ForwardAuth bool
+	// Answers are calls that the gateway answers in the app's place.
+	Answers Answers
+	// KeepFragment starts logins from a page instead of a redirect.
+	KeepFragment bool
+	// Inject adds our script to the app's pages.
+	Inject bool
+	// ClearCookies of the app end with the session of a user.
+	ClearCookies []AppCookie
 	// AllowedOrigins are other origins whose WebSockets are accepted and
 	// whose pages may call with credentials (optional).
 	AllowedOrigins []string
@@ -47,6 +57,15 @@ type Config struct {
 	WeChat *wechat.Client
 	// MP is the service account for logins inside WeChat.
 	MP wechat.App
+	// Web is the website app for QR logins, Mobile and Mini are the accounts
+	// of native clients (all optional).
+	Web, Mobile, Mini wechat.App
+	// QR is how a PC logs in: "embed", "redirect" or "phone".
+	QR string
+	// SnapshotVisitors lets visitors of snapshot pages read.
+	SnapshotVisitors bool
+	// ProfileMaxAge is when a profile is old.
+	ProfileMaxAge time.Duration
 	// Platform names the open-platform account, the name space of unionids.
 	Platform string
 	// ConsentLogin asks for name and avatar at the first login already.
@@ -106,6 +125,7 @@ type Server struct {
 	metrics   *Metrics
 	now       func() time.Time
 	storeUp   atomic.Bool
+	storeSeen bool // the watch of the store has looked once
 	draining  atomic.Bool
 }
 
@@ -114,7 +134,7 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if len(c.Upstreams) == 0 {
+	if len(c.Upstreams) == 0 && !c.ForwardAuth {
 		return nil, errors.New("proxy: no upstream given")
 	}
 	s := &Server{
@@ -187,6 +207,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) verifyFile(v *visit, body string) {
 	v.outcome = outcomeOwn
 	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		v.Header().Set("Allow", "GET, HEAD")
 		s.fail(v, methodNotAllowed, nil)
 		return
 	}
@@ -225,7 +246,9 @@ func (s *Server) watchStore(ctx context.Context) {
 	ping, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
 	err := s.cfg.Ping(ping)
-	if was := s.storeUp.Swap(err == nil); was != (err == nil) && ctx.Err() == nil {
+	was, first := s.storeUp.Swap(err == nil), !s.storeSeen
+	s.storeSeen = true
+	if (was != (err == nil) || first && err != nil) && ctx.Err() == nil {
 		if err != nil {
 			s.log.Error("the store does not answer; running sessions go on for a while, logins have to wait", "error", err)
 		} else {

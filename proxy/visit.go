@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"wxgate/identity"
@@ -50,8 +51,10 @@ type visit struct {
 
 	status   int
 	sent     int64
-	received int64
 	upgraded bool
+	// The body may still be read when the answer is complete already.
+	received atomic.Int64
+	broken   atomic.Bool // the client did not send what it announced
 }
 
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *visit {
@@ -89,12 +92,12 @@ func (s *Server) end(v *visit) {
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
 		slog.String("id", v.id),
-		slog.String("method", v.r.Method),
+		slog.String("method", v.logMethod()),
 		slog.String("path", v.logPath()),
 		slog.Int("status", v.status),
 		slog.String("outcome", v.outcome),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
-		slog.Int64("in", v.received),
+		slog.Int64("in", v.received.Load()),
 		slog.Int64("out", v.sent),
 		slog.String("client", v.client.String()),
 	)
@@ -118,6 +121,15 @@ func (v *visit) logPath() string {
 		return v.path[:maxLogPath] + "…" + strconv.Itoa(len(v.path)) + " bytes"
 	}
 	return v.path
+}
+
+// logMethod keeps methods that nobody registered, and that may be of any
+// length, out of the log.
+func (v *visit) logMethod() string {
+	if !methods[v.r.Method] {
+		return "?"
+	}
+	return v.r.Method
 }
 
 // Header, Write and WriteHeader make a visit the writer of its answer.
@@ -174,11 +186,15 @@ type incoming struct {
 	io.ReadCloser
 	v       *visit
 	trailer http.Header // of the outgoing request
+	closed  atomic.Bool
 }
 
 func (b *incoming) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.v.received += int64(n)
+	b.v.received.Add(int64(n))
+	if err != nil && err != io.EOF && !b.closed.Load() {
+		b.v.broken.Store(true)
+	}
 	if err == io.EOF {
 		for name := range b.trailer {
 			if values, ok := b.v.r.Trailer[name]; ok {
@@ -187,6 +203,12 @@ func (b *incoming) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// Close is called by the transport when it wants no more of the body.
+func (b *incoming) Close() error {
+	b.closed.Store(true)
+	return b.ReadCloser.Close()
 }
 
 // traceParent keeps a valid W3C trace context header and makes one, not

@@ -110,6 +110,17 @@ func (l *Logins) Looping(now time.Time) bool {
 	return n >= loopLimit
 }
 
+// Restarts counts the pending logins that replace one which failed on its way.
+func (l *Logins) Restarts() int {
+	n := 0
+	for _, p := range l.Pending {
+		if p.Again {
+			n++
+		}
+	}
+	return n
+}
+
 // Finish notes that a session came of the login of a state. WeChat may deliver
 // it twice, and it counts once.
 func (l *Logins) Finish(state string, now time.Time) {

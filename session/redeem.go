@@ -18,6 +18,8 @@ const (
 	// redeemLimit is how long the one exchange of a code may take with all
 	// that follows from it, whoever still waits for it.
 	redeemLimit = 15 * time.Second
+	// keepLimit is how long the store may then take to keep the outcome.
+	keepLimit = time.Second
 	// pollEvery is how often a replica looks whether another one is done.
 	pollEvery = 50 * time.Millisecond
 )
@@ -69,7 +71,7 @@ func (r *Redeemer) Redeem(ctx context.Context, appID, code, binding string, exch
 	first := false
 	flight := r.flights.DoChan(key+binding, func() (any, error) {
 		first = true
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redeemLimit)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redeemLimit+keepLimit)
 		defer cancel()
 		out, again, err := r.redeem(ctx, key, binding, exchange)
 		return result{out, again}, err
@@ -105,7 +107,9 @@ func (r *Redeemer) redeem(ctx context.Context, key, binding string, exchange fun
 		out, err := r.await(ctx, key, binding)
 		return out, true, err
 	}
-	out := exchange(ctx)
+	limited, cancel := context.WithTimeout(ctx, redeemLimit)
+	defer cancel()
+	out := exchange(limited)
 	plain, err := json.Marshal(out)
 	if err != nil {
 		return Outcome{}, false, err

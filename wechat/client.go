@@ -1,7 +1,9 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -104,11 +106,13 @@ func newTransport() *http.Transport {
 	}
 }
 
-// request is one GET of a server interface.
+// request is one call of a server interface: a GET, or a POST if it has a body.
 type request struct {
 	api   string // path without its first slash
 	query url.Values
-	// hide names the parameters whose values must not show in any error.
+	body  map[string]any // sent as JSON
+	// hide names the parameters, of query or body, whose values must not show in
+	// any error.
 	hide []string
 	// once forbids net/http its own silent repetition.
 	once bool
@@ -147,15 +151,10 @@ func (c *Client) attempt(ctx context.Context, req request, read func(reply) erro
 }
 
 func (c *Client) fetch(ctx context.Context, req request) (status int, body []byte, err error) {
-	var none io.Reader
-	if req.once {
-		none = unrepeatable{}
-	}
-	out, err := http.NewRequestWithContext(ctx, http.MethodGet, c.apiURL+"/"+req.api+"?"+req.query.Encode(), none)
+	out, err := c.build(ctx, req)
 	if err != nil {
 		return 0, nil, err
 	}
-	out.Header.Set("User-Agent", "wxgate")
 	in, err := c.http.Do(out)
 	if err != nil {
 		return 0, nil, err
@@ -172,6 +171,33 @@ func (c *Client) fetch(ctx context.Context, req request) (status int, body []byt
 		return in.StatusCode, nil, fmt.Errorf("answer longer than %d bytes", maxBody)
 	}
 	return in.StatusCode, body, nil
+}
+
+func (c *Client) build(ctx context.Context, req request) (*http.Request, error) {
+	method, link := http.MethodGet, c.apiURL+"/"+req.api
+	if len(req.query) > 0 {
+		link += "?" + req.query.Encode()
+	}
+	var send io.Reader
+	switch {
+	case req.body != nil:
+		encoded, err := json.Marshal(req.body)
+		if err != nil {
+			return nil, err
+		}
+		method, send = http.MethodPost, bytes.NewReader(encoded)
+	case req.once:
+		send = unrepeatable{}
+	}
+	out, err := http.NewRequestWithContext(ctx, method, link, send)
+	if err != nil {
+		return nil, err
+	}
+	out.Header.Set("User-Agent", "wxgate")
+	if req.body != nil {
+		out.Header.Set("Content-Type", "application/json")
+	}
+	return out, nil
 }
 
 // unrepeatable is an empty request body that cannot be rewound. net/http sends

@@ -1,24 +1,44 @@
-// Package wechat speaks WeChat's HTTP interfaces for login: it writes the
-// authorize link that a browser is sent to, exchanges the code that comes back,
-// and reads the profile of a person who consented. It also tells from a
-// User-Agent which kind of WeChat, if any, a browser is.
+// Package wechat speaks WeChat's HTTP interfaces for login: it writes the links
+// that a browser is sent to, exchanges the code that comes back, and reads the
+// profile of a person who consented. It also tells from a User-Agent which kind of
+// WeChat, if any, a browser is, and makes the few calls of an account for itself:
+// is this person a follower, and the ticket that signs pages for the JS-SDK.
 //
 // It owns WeChat's vocabulary: parameters, error codes, scopes and the shape of
-// the answers. It knows nothing about sessions, users, cookies or pages, keeps
-// nothing between two calls, logs nothing, and never repeats a call.
+// the answers. It knows nothing about sessions, users, cookies or pages, and logs
+// nothing. A [Client] keeps nothing between two calls and never repeats one;
+// [ServerTokens] keeps tokens and tickets, in memory.
 //
 // # Flows served
 //
 // Login inside WeChat for a verified service account (公众号网页授权):
 // [Client.AuthorizeURL], then [Client.Exchange], then, after snsapi_userinfo,
-// [Client.UserInfo]. The last two also serve the codes of website apps (QR code)
-// and mobile apps, which differ only in the appid and secret.
+// [Client.UserInfo].
+//
+// Login on a PC for a website app (网站应用): [Client.QRConnectURL] for WeChat's
+// whole page or [Client.QRFrameURL] for a frame, then the same two.
+//
+// Login of a mobile app, whose SDK gets the code: [Client.Exchange] with the
+// appid and secret of the mobile app. Login of a mini program: another code,
+// which only [Client.Code2Session] takes.
+//
+// A later look at the profile without the person: [Client.CheckToken],
+// [Client.Refresh], [Client.UserInfo].
+//
+// For the account: [ServerTokens.Follower], [ServerTokens.JSAPITicket] with
+// [JSAPISignature], or [ServerTokens.Token] for a call of one's own.
 //
 // Official pages:
 //
 //   - guide: https://developers.weixin.qq.com/doc/service/guide/h5/auth.html
 //   - code for token: https://developers.weixin.qq.com/doc/service/api/webdev/access/api_snsaccesstoken
 //   - profile: https://developers.weixin.qq.com/doc/service/api/webdev/access/api_snsuserinfo.html
+//   - longer life for a token: https://developers.weixin.qq.com/doc/service/api/webdev/access/api_snsrefreshtoken
+//   - QR code on a PC: https://developers.weixin.qq.com/doc/oplatform/developers/dev/auth/web.md
+//   - mobile app: https://developers.weixin.qq.com/doc/oplatform/developers/dev/auth/app.md
+//   - mini program: https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session
+//   - server token: https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
+//   - jsapi_ticket: https://developers.weixin.qq.com/doc/service/api/invoice/auth/api_getticket.html
 //   - causes of authorize errors: https://developers.weixin.qq.com/doc/oplatform/developers/troubleshooting/auth.html
 //   - common error codes: https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
 //   - unionid: https://developers.weixin.qq.com/doc/service/guide/product/unionid.md
@@ -33,7 +53,14 @@
 //   - The link must end in #wechat_redirect, and without the undocumented
 //     connect_redirect=1 Android calls the callback twice with two codes.
 //   - A state has at most 128 letters and digits; it may not be empty.
-//   - A person who refuses is not sent back at all: there is no callback.
+//   - A person who refuses is not sent back at all: there is no callback. On the
+//     QR page perhaps one with the state alone; WeChat's own pages disagree.
+//   - A code does not say which interface takes it: that of a mini program is an
+//     unknown code to the others.
+//   - The answer to a mini program's code holds the session_key, which may not
+//     leave the server. See [Client.Code2Session].
+//   - /sns/auth answers in errcode; everywhere else its absence means success.
+//   - The jsapi_ticket is signed as noncestr, while wx.config wants nonceStr.
 //   - A code works once. A second exchange is an error even when the first
 //     answer was lost, so no layer may repeat one; net/http would, see
 //     [Client.Exchange].

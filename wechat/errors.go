@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -93,9 +94,9 @@ func (e *APIError) Error() string {
 
 // Kind says what can be done about the error.
 func (e *APIError) Kind() Kind {
-	if e.Code == 40001 && e.API == apiAccessToken {
-		// No token is at play in the exchange; there the code's other meaning in
-		// WeChat's list is left, a secret that is not this account's.
+	if e.Code == 40001 && takesSecret[e.API] {
+		// No token is at play here; the code's other meaning in WeChat's list is
+		// left, a secret that is not this account's.
 		return KindConfig
 	}
 	if k, found := kinds[e.Code]; found {
@@ -103,6 +104,9 @@ func (e *APIError) Kind() Kind {
 	}
 	return KindUnknown
 }
+
+// takesSecret are the calls that send the secret instead of a token.
+var takesSecret = map[string]bool{apiAccessToken: true, apiCode2Session: true, apiStableToken: true}
 
 // maxMessage bounds the part of an errmsg that is kept.
 const maxMessage = 300
@@ -164,8 +168,15 @@ func newScrubber(req request) scrubber {
 	}
 	hide(req.query.Encode(), "[query]")
 	for _, name := range req.hide {
-		hide(req.query.Get(name), "["+name+"]")
-		hide(url.QueryEscape(req.query.Get(name)), "["+name+"]")
+		value := req.query.Get(name)
+		if s, found := req.body[name].(string); found {
+			value = s
+		}
+		hide(value, "["+name+"]")
+		hide(url.QueryEscape(value), "["+name+"]")
+		if quoted, err := json.Marshal(value); err == nil {
+			hide(string(quoted[1:len(quoted)-1]), "["+name+"]")
+		}
 	}
 	return scrubber{strings.NewReplacer(pairs...)}
 }

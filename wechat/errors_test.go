@@ -22,8 +22,10 @@ func TestKind(t *testing.T) {
 			}
 		}
 	}
-	if got := (&APIError{API: apiAccessToken, Code: 40001}).Kind(); got != KindConfig {
-		t.Errorf("40001 of an exchange is %q, want %q", got, KindConfig)
+	for _, api := range []string{apiAccessToken, apiCode2Session, apiStableToken} {
+		if got := (&APIError{API: api, Code: 40001}).Kind(); got != KindConfig {
+			t.Errorf("40001 of %s, which sends a secret, is %q, want %q", api, got, KindConfig)
+		}
 	}
 }
 

@@ -8,13 +8,18 @@
 // seen. Everything is in memory: a restart forgets codes, tokens and accounts,
 // but a player keeps the same openid.
 //
-// Without -app there is one service account whose callbacks may go to
-// 127.0.0.1 and localhost. An app is written
+// Without -app there is one app of each kind, with callbacks to 127.0.0.1 and
+// localhost, all bound to one open-platform account. An app is written
 //
 //	kind:appid:secret[:callbackhost[,callbackhost]]
 //
 // where kind is mp (service account), web, mobile or mini, the appid is wx and 16
-// hex digits, and callback hosts have no port.
+// hex digits, and callback hosts have no port. They are the app's JS-SDK domains
+// too.
+//
+// A mobile app or mini program gets its codes without a browser:
+//
+//	curl -d appid=wx… -d player=xiaomei http://127.0.0.1:8090/sim/code
 //
 // Anybody who reaches it can be anybody: it belongs on loopback or in a test
 // network.
@@ -23,6 +28,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -72,7 +78,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8090", "`address` to listen on")
 	flags.StringVar(&o.public, "public", "", "base `URL` by which browsers reach it (default http:// and the address)")
-	flags.Var(&o.apps, "app", "`kind:appid:secret[:callbackhost[,callbackhost]]`, once for each app (default one service account)")
+	flags.Var(&o.apps, "app", "`kind:appid:secret[:callbackhost[,callbackhost]]`, once for each app (default one of each kind)")
 	flags.BoolVar(&o.choose, "choose", true, "let each new browser choose a player first")
 	flags.BoolVar(&o.anyBrowser, "any-browser", false, "serve the login to browsers other than WeChat's too")
 	if err := flags.Parse(args); err != nil {
@@ -88,12 +94,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		}
 	}
 	if len(o.apps) == 0 {
-		o.apps = apps{{
-			ID: "wx0fa4e0000000c1a3", Secret: "fakewechat0secret0of0the0account", Name: "开心抓娃娃",
-			CallbackHosts: []string{"127.0.0.1", "localhost"}, Bound: true,
-		}}
+		o.apps = sampleApps()
 	}
 	return o, nil
+}
+
+func sampleApps() apps {
+	hosts := []string{"127.0.0.1", "localhost"}
+	return apps{
+		{ID: "wx0fa4e0000000c1a3", Secret: "fakewechat0secret0of0the0account", Name: "开心抓娃娃", CallbackHosts: hosts, JSDomains: hosts, Bound: true},
+		{ID: "wx0fa4e0000000c1a4", Secret: "fakewechat0secret0of0the0website", Kind: wechattest.Website, Name: "开心抓娃娃网页版", CallbackHosts: hosts, Bound: true},
+		{ID: "wx0fa4e0000000c1a5", Secret: "fakewechat0secret0of0the0phone0a", Kind: wechattest.Mobile, Name: "开心抓娃娃 App", Bound: true},
+		{ID: "wx0fa4e0000000c1a6", Secret: "fakewechat0secret0of0the0mini0pr", Kind: wechattest.MiniProgram, Name: "开心抓娃娃小程序", Bound: true},
+	}
 }
 
 // apps is the repeatable flag -app.
@@ -109,6 +122,7 @@ func (a *apps) Set(text string) error {
 	app := wechattest.App{Kind: wechattest.AppKind(parts[0]), ID: parts[1], Secret: parts[2], Bound: true}
 	if len(parts) == 4 {
 		app.CallbackHosts = strings.Split(parts[3], ",")
+		app.JSDomains = app.CallbackHosts
 	}
 	if err := app.Check(); err != nil {
 		return err
@@ -184,32 +198,34 @@ func reachable(a *net.TCPAddr) string {
 	return a.String()
 }
 
+func kindOf(a wechattest.App) wechattest.AppKind { return cmp.Or(a.Kind, wechattest.ServiceAccount) }
+
 func welcome(w io.Writer, o options, public string) {
 	fmt.Fprintf(w, "fakewechat serves WeChat and Yunxin on %s\n\n", public)
 	fmt.Fprintf(w, "  control page  %s/sim/\n", public)
 	for _, a := range o.apps {
-		kind := a.Kind
-		if kind == "" {
-			kind = wechattest.ServiceAccount
-		}
-		fmt.Fprintf(w, "  app           %-6s %s  callback hosts: %s\n", kind, a.ID, strings.Join(a.CallbackHosts, ", "))
+		fmt.Fprintf(w, "  app           %-6s %s  callback hosts: %s\n", kindOf(a), a.ID, strings.Join(a.CallbackHosts, ", "))
 	}
 	fmt.Fprint(w, "\nTo point wxgate at it:\n\n")
 	set := func(name, value string) { fmt.Fprintf(w, "  export WXGATE_%s='%s'\n", name, value) }
 	set("WECHAT_API_URL", public)
 	set("WECHAT_OPEN_URL", public)
+	printed := map[wechattest.AppKind]bool{}
 	for _, a := range o.apps {
-		if a.Kind == "" || a.Kind == wechattest.ServiceAccount {
-			set("MP_APP_ID", a.ID)
-			set("MP_APP_SECRET", a.Secret)
-			break
+		kind := kindOf(a)
+		if printed[kind] { // wxgate takes one of each
+			continue
 		}
+		printed[kind] = true
+		name := strings.ToUpper(string(kind))
+		set(name+"_APP_ID", a.ID)
+		set(name+"_APP_SECRET", a.Secret)
 	}
 	set("YUNXIN_APP_KEY", yunxintest.AppKey)
 	set("YUNXIN_APP_SECRET", yunxintest.AppSecret)
 	set("YUNXIN_URLS", public)
 	fmt.Fprintln(w)
 	if !o.anyBrowser {
-		fmt.Fprintln(w, "Like WeChat it wants WeChat's User-Agent; -any-browser lifts that.")
+		fmt.Fprintln(w, "Like WeChat it wants WeChat's User-Agent, but for the QR code; -any-browser lifts that.")
 	}
 }

@@ -243,13 +243,49 @@ func TestFlags(t *testing.T) {
 
 func TestOwnApps(t *testing.T) {
 	p := startProgram(t, "-app", "web:wx1111111111111111:websecret:play.example.com",
-		"-app", "mp:wx2222222222222222:mpsecret:play.example.com", "-public", "http://wechat.test:8090/")
-	if p.vars["WXGATE_MP_APP_ID"] != "wx2222222222222222" || p.vars["WXGATE_MP_APP_SECRET"] != "mpsecret" ||
-		p.vars["WXGATE_WECHAT_API_URL"] != "http://wechat.test:8090" {
-		t.Errorf("variables %v", p.vars)
+		"-app", "mp:wx2222222222222222:mpsecret:play.example.com",
+		"-app", "mp:wx3333333333333333:secondsecret:play.example.com", "-public", "http://wechat.test:8090/")
+	for name, want := range map[string]string{
+		"MP_APP_ID": "wx2222222222222222", "MP_APP_SECRET": "mpsecret",
+		"WEB_APP_ID": "wx1111111111111111", "WEB_APP_SECRET": "websecret",
+		"MOBILE_APP_ID": "", "WECHAT_API_URL": "http://wechat.test:8090",
+	} {
+		if got := p.vars["WXGATE_"+name]; got != want {
+			t.Errorf("WXGATE_%s is %q, want %q", name, got, want)
+		}
 	}
 	all := strings.Join(p.lines, "\n")
-	if !strings.Contains(all, "web    wx1111111111111111") || strings.Contains(all, "websecret") {
+	if !strings.Contains(all, "web    wx1111111111111111") || !strings.Contains(all, "wx3333333333333333") || strings.Contains(all, "secondsecret") {
 		t.Errorf("printed:\n%s", all)
+	}
+}
+
+// Each kind of app has a sample, and a code for it can be had and exchanged.
+func TestSampleApps(t *testing.T) {
+	p := startProgram(t)
+	api := p.vars["WXGATE_WECHAT_API_URL"]
+	for kind, path := range map[string]string{
+		"MP": "/sns/oauth2/access_token", "WEB": "/sns/oauth2/access_token", "MOBILE": "/sns/oauth2/access_token", "MINI": "/sns/jscode2session",
+	} {
+		appid, secret := p.vars["WXGATE_"+kind+"_APP_ID"], p.vars["WXGATE_"+kind+"_APP_SECRET"]
+		fetch := func(res *http.Response, err error) string {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(body)
+		}
+		code := fetch(http.PostForm(api+"/sim/code", url.Values{"appid": {appid}, "player": {"xiaomei"}}))
+		answer := fetch(http.Get(api + path + "?" + url.Values{
+			"appid": {appid}, "secret": {secret}, "code": {code}, "js_code": {code}, "grant_type": {"authorization_code"},
+		}.Encode()))
+		if !strings.Contains(answer, `"openid":"o`) {
+			t.Errorf("%s: code %q: %s", kind, code, answer)
+		}
 	}
 }

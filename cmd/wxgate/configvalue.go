@@ -57,6 +57,13 @@ func (v *variable) fault(format string, args ...any) {
 	v.faults = append(v.faults, v.name+": "+fmt.Sprintf(format, args...))
 }
 
+// faultLines records an error that joins several, each on a line of its own.
+func (v *variable) faultLines(err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		v.fault("%s", line)
+	}
+}
+
 func (v *variable) warn(format string, args ...any) {
 	v.warnings = append(v.warnings, v.name+": "+fmt.Sprintf(format, args...))
 }
@@ -128,6 +135,8 @@ func (c *choice) parse(text string) {
 	}
 	c.Value = text
 }
+
+func (c *choice) shown() string { return c.Value }
 
 // word is a name without blanks, taken as it is.
 type word struct{ value[string] }
@@ -218,19 +227,6 @@ func (f *verifyFiles) parse(text string) {
 			f.Value[name] = body
 		}
 	}
-}
-
-// routes are the access rules, as the request path reads them.
-type routes struct{ value[proxy.Rules] }
-
-func (r *routes) parse(text string) {
-	rules, err := proxy.ParseRules(text)
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") { // several, joined
-			r.fault("%s", line)
-		}
-	}
-	r.Value = rules
 }
 
 // nameTemplate makes names for users who showed none.

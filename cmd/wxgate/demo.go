@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"flag"
@@ -16,8 +17,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"crypto/rand"
-
 	"wxgate/cmd/wxgate/clawmachine"
 	"wxgate/identity"
 	"wxgate/wechat/wechattest"
@@ -27,10 +26,6 @@ import (
 const (
 	demoAppID     = "wxde300000000000a1"
 	demoAppSecret = "demo-secret-of-the-simulated-account"
-
-	demoSwitchPath    = "/demo/switch"
-	demoVisitorCookie = "demo_visitor"
-	demoClientCookie  = "demo_client"
 )
 
 // demoClient is a kind of client that the demo can play, by its User-Agent.
@@ -98,6 +93,7 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true},
 	}})
 	d.serve(wechatListener, asDemoClient(sim))
+	d.switcher = demoSwitcher(sim)
 	im := yunxintest.NewServer(yunxintest.Config{})
 	defer im.Close()
 
@@ -134,7 +130,7 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		Issuer:  cfg.JWTIssuer.Value, Audience: cfg.JWTAudience.Value,
 		YunxinLoginURL: im.URL + "/sim/login",
 		DefaultName:    func(user string) string { return identity.DefaultName(cfg.DefaultName.Value, user) },
-		Switcher:       demoSwitcher(sim),
+		Switcher:       d.switcher,
 		Logger:         log,
 	})
 	if err != nil {
@@ -171,9 +167,10 @@ Ctrl-C ends it; nothing is left behind.
 
 // demoWorld is what stands around the gateway in the demo.
 type demoWorld struct {
-	public  string
-	app     *clawmachine.App
-	servers []*http.Server
+	public   string
+	app      *clawmachine.App
+	switcher clawmachine.Switcher
+	servers  []*http.Server
 }
 
 func (d *demoWorld) serve(l net.Listener, h http.Handler) {
@@ -196,7 +193,7 @@ func (d *demoWorld) close() {
 // gateway knows nothing of it.
 func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
 	own, _ := url.Parse(d.public)
-	client := asDemoClient(gateway)
+	client := asDemoClient(withWayOut(gateway))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Host != own.Host && r.Method == http.MethodGet:
@@ -204,26 +201,12 @@ func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
 			http.Redirect(w, r, d.public+r.URL.EscapedPath(), http.StatusFound)
 		case r.URL.Path == demoSwitchPath && r.Method == http.MethodPost:
 			switchVisitor(w, r)
+		case r.URL.Path == demoPage:
+			serveSwitchPage(w, d.switcher)
 		default:
 			client.ServeHTTP(w, r)
 		}
 	})
-}
-
-// switchVisitor keeps the choices in cookies and sends the form on to logout:
-// the next page visit logs the new visitor in. Cookies do not tell ports
-// apart, so the simulated WeChat sees them as well.
-func switchVisitor(w http.ResponseWriter, r *http.Request) {
-	set := func(name, value string) {
-		if value != "" {
-			http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode})
-		}
-	}
-	visitor := r.FormValue("visitor")
-	set(demoVisitorCookie, visitor)
-	set(wechattest.PlayerCookie, visitor)
-	set(demoClientCookie, r.FormValue("client"))
-	http.Redirect(w, r, "/.wxgate/logout?next=/", http.StatusTemporaryRedirect)
 }
 
 // asDemoClient gives every request the User-Agent of the chosen client.

@@ -14,8 +14,10 @@ func (c *config) check() {
 	c.checkHosts()
 	c.checkCookieDomain()
 	c.checkUpstream()
+	c.checkForwardAuth()
 	c.checkSessions()
 	c.checkWeChat()
+	c.checkQR()
 	c.checkYunxin()
 	c.checkIdentity()
 }
@@ -95,8 +97,11 @@ func (c *config) checkCookieDomain() {
 	}
 }
 
-// checkUpstream catches the commonest loop: the app's port is our own.
+// checkUpstream wants an app unless another proxy leads to it, and catches the commonest loop: the app's port is our own.
 func (c *config) checkUpstream() {
+	if !c.Upstream.given() && c.ForwardAuth.ok() && !c.ForwardAuth.Value {
+		c.Upstream.fault("required: the app behind wxgate, e.g. http://127.0.0.1:3000")
+	}
 	if !c.Listen.ok() || !c.Upstream.ok() {
 		return
 	}
@@ -106,6 +111,12 @@ func (c *config) checkUpstream() {
 		if samePort && (host == at || (wildcard(host) || isLoopback(host)) && isLoopback(at)) {
 			c.Upstream.fault("%s is wxgate itself, which listens there (WXGATE_LISTEN); write the app's own port", quote(u.URL.String()))
 		}
+	}
+}
+
+func (c *config) checkForwardAuth() {
+	if c.ForwardAuth.Value && c.TrustedProxies.ok() && len(c.TrustedProxies.Value) == 0 {
+		c.TrustedProxies.fault("required, because WXGATE_FORWARD_AUTH is true; write the proxies that may ask, such as 10.0.0.0/8 or 192.0.2.7")
 	}
 }
 
@@ -122,26 +133,52 @@ func (c *config) checkSessions() {
 	}
 }
 
+// checkWeChat allows a gateway without accounts: one that serves only public pages, say while WeChat still verifies the
+// account.
 func (c *config) checkWeChat() {
-	switch id, secret := &c.MPAppID, &c.MPAppSecret; {
+	together(&c.MPAppID.variable, &c.MPAppSecret.variable)
+	together(&c.WebAppID.variable, &c.WebAppSecret.variable)
+	together(&c.MobileAppID.variable, &c.MobileAppSecret.variable)
+	together(&c.MiniAppID.variable, &c.MiniAppSecret.variable)
+	if !c.MPAppID.given() && !c.WebAppID.given() && !c.MobileAppID.given() && !c.MiniAppID.given() {
+		c.MPAppID.warn("no account of WeChat is given, so nobody can log in; give a service account by this and WXGATE_MP_APP_SECRET")
+	}
+}
+
+// together wants both of an account's id and its secret, or neither.
+func together(id, secret *variable) {
+	switch {
 	case !id.ok() || !secret.ok():
-	case !id.given() && !secret.given():
-		id.fault("required: without a service account nobody can log in; give it and WXGATE_MP_APP_SECRET")
-	case !id.given():
-		id.fault("required, because WXGATE_MP_APP_SECRET is given")
-	case !secret.given():
-		secret.fault("required, because WXGATE_MP_APP_ID is given")
+	case id.given() && !secret.given():
+		secret.fault("required, because %s is given", id.name)
+	case secret.given() && !id.given():
+		id.fault("required, because %s is given", secret.name)
+	}
+}
+
+// checkQR wants the account that logs in by the chosen QR code. Without a choice a website app goes before our own code,
+// because its visitors confirm on a page of WeChat that they know.
+func (c *config) checkQR() {
+	qr := &c.QR
+	if !qr.given() {
+		qr.Value = "phone"
+		if c.WebAppID.given() {
+			qr.Value = "embed"
+		}
+		return
+	}
+	account, id, secret := "website app", &c.WebAppID, &c.WebAppSecret
+	if qr.Value == "phone" {
+		account, id, secret = "service account", &c.MPAppID, &c.MPAppSecret
+	}
+	if qr.ok() && id.ok() && secret.ok() && !id.given() {
+		qr.fault("%s needs a %s; give %s and %s", qr.Value, account, id.name, secret.name)
 	}
 }
 
 func (c *config) checkYunxin() {
-	switch key, secret := &c.YunxinAppKey, &c.YunxinAppSecret; {
-	case !key.ok() || !secret.ok():
-	case key.given() && !secret.given():
-		secret.fault("required, because WXGATE_YUNXIN_APP_KEY is given")
-	case secret.given() && !key.given():
-		key.fault("required, because WXGATE_YUNXIN_APP_SECRET is given")
-	case c.YunxinRequired.Value && !key.given():
+	together(&c.YunxinAppKey.variable, &c.YunxinAppSecret.variable)
+	if c.YunxinRequired.Value && c.YunxinAppKey.ok() && c.YunxinAppSecret.ok() && !c.YunxinAppKey.given() {
 		c.YunxinRequired.fault("is true without an account at Yunxin; give WXGATE_YUNXIN_APP_KEY and WXGATE_YUNXIN_APP_SECRET")
 	}
 	if !c.YunxinURLs.given() && c.YunxinAPI.ok() {

@@ -21,6 +21,8 @@ const (
 	TokenPath        = "/cgi-bin/token"
 	StableTokenPath  = "/cgi-bin/stable_token"
 	FollowerPath     = "/cgi-bin/user/info"
+	Code2SessionPath = "/sns/jscode2session"
+	TicketPath       = "/cgi-bin/ticket/getticket"
 )
 
 // call is one request of a server interface. Handlers run with Server.mu held.
@@ -58,6 +60,8 @@ var apis = map[string]endpoint{
 	TokenPath:        {http.MethodGet, (*call).token},
 	StableTokenPath:  {http.MethodPost, (*call).stableToken},
 	FollowerPath:     {http.MethodGet, (*call).follower},
+	Code2SessionPath: {http.MethodGet, (*call).code2Session},
+	TicketPath:       {http.MethodGet, (*call).getTicket},
 }
 
 // messages are the error texts, as far as they were seen.
@@ -70,6 +74,7 @@ var messages = map[int]string{
 	40014: "invalid access_token",
 	40029: "invalid code",
 	40030: "invalid refresh_token",
+	40097: "invalid args",
 	40125: "invalid appsecret",
 	40163: "code been used",
 	40226: "code blocked",

@@ -29,6 +29,9 @@ type App struct {
 	// CallbackHosts are the at most two web-authorization domains: bare hosts,
 	// no scheme, no port.
 	CallbackHosts []string
+	// JSDomains are the at most five JS-SDK domains (JS接口安全域名): hosts, or
+	// hosts with a path below which pages lie; no scheme, no port.
+	JSDomains []string
 	// Bound accounts belong to one open-platform account: their answers carry
 	// the unionid.
 	Bound bool
@@ -54,13 +57,29 @@ func (a App) Check() error {
 	if len(a.CallbackHosts) > 2 {
 		return errors.New("WeChat allows two callback hosts for an account")
 	}
+	if len(a.JSDomains) > 5 {
+		return errors.New("WeChat allows five JS-SDK domains for an account")
+	}
 	for _, h := range a.CallbackHosts {
-		if h == "" || strings.ContainsAny(h, ":/?#@ ") || h != strings.ToLower(h) {
-			return fmt.Errorf("callback host %q is not a bare lower-case host", h)
+		if err := checkHost("callback host", h); err != nil {
+			return err
 		}
-		if ip, err := netip.ParseAddr(h); err == nil && !ip.IsLoopback() {
-			return fmt.Errorf("callback host %q is an address, WeChat wants a domain", h)
+	}
+	for _, d := range a.JSDomains {
+		h, _, _ := strings.Cut(d, "/")
+		if err := checkHost("JS-SDK domain", h); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkHost(what, h string) error {
+	if h == "" || strings.ContainsAny(h, ":/?#@ ") || h != strings.ToLower(h) {
+		return fmt.Errorf("%s %q is not a bare lower-case host", what, h)
+	}
+	if ip, err := netip.ParseAddr(h); err == nil && !ip.IsLoopback() {
+		return fmt.Errorf("%s %q is an address, WeChat wants a domain", what, h)
 	}
 	return nil
 }
@@ -77,7 +96,7 @@ func (s *Server) AddApp(a App) {
 	if a.Name == "" {
 		a.Name = a.ID
 	}
-	a.CallbackHosts = slices.Clone(a.CallbackHosts)
+	a.CallbackHosts, a.JSDomains = slices.Clone(a.CallbackHosts), slices.Clone(a.JSDomains)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.apps[a.ID]; !known {

@@ -79,7 +79,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.Player = v.player.ID
-	snapshot := v.player.Snapshot || v.scope == scopeUserInfo && (b.Snapshot || v.extra["forceSnapShot"] == "true")
+	snapshot := (v.player.Snapshot || v.scope == scopeUserInfo && (b.Snapshot || v.extra["forceSnapShot"] == "true")) &&
+		!fullService(r, v.player)
 	switch consent := v.consent(r, snapshot); consent {
 	case "ask":
 		e.Result = "consent page"
@@ -165,6 +166,7 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request, player, next str
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: PlayerCookie, Value: player, Path: "/", SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: FullCookie, Path: "/", MaxAge: -1, SameSite: http.SameSiteLaxMode})
 	w.Header().Set("Location", next)
 	w.WriteHeader(http.StatusSeeOther)
 }
@@ -214,7 +216,7 @@ func (s *Server) check(r *http.Request, b Behaviour) (*visit, *refusal) {
 		}
 	}
 	if !b.LenientOrder {
-		if bad := order(names); bad != nil {
+		if bad := order(names, documented, known); bad != nil {
 			return nil, bad
 		}
 	}
@@ -274,9 +276,9 @@ func parameters(raw string) (values map[string]string, names []string, bad *refu
 	return values, names, nil
 }
 
-// order wants the five documented parameters first, and then only known ones. An
+// order wants the documented parameters first, and then only known ones. An
 // unknown one is most often the rest of a redirect_uri that was not encoded.
-func order(names []string) *refusal {
+func order(names, documented, known []string) *refusal {
 	if len(names) < len(documented) || !slices.Equal(names[:len(documented)], documented) {
 		return &refusal{0, "该链接无法访问", "parameters must come in this order: " + strings.Join(documented, ", ")}
 	}

@@ -37,6 +37,18 @@ type Behaviour struct {
 	// ReplayCode is given to the callback instead of a new code.
 	ReplayCode string `sim:"回调使用旧 code replay this code"`
 
+	// LoseCookies is the number of the next callbacks that arrive without the
+	// cookies of the site, which are gone afterwards too; see [Server.WebView].
+	LoseCookies int `sim:"接下来几次回调丢失 Cookie"`
+
+	// QRDenyRedirects sends a person who refuses the QR login back with the
+	// state alone, as WeChat's English page says. By default nothing happens, as
+	// was measured and as the Chinese page says.
+	QRDenyRedirects bool `sim:"扫码拒绝后带 state 返回 QR denial redirects"`
+	// FastLogin offers the login of the desktop's WeChat on the QR page. It
+	// mangles a redirect_uri with a fragment as WeChat's does.
+	FastLogin bool `sim:"电脑快捷登录 fast login"`
+
 	// Snapshot shows every snsapi_userinfo login in snapshot mode.
 	Snapshot bool `sim:"快照页模式 snapshot mode"`
 	// SnapshotUnmarked leaves is_snapshotuser out of so many first exchanges.
@@ -45,6 +57,13 @@ type Behaviour struct {
 	SnapshotRealIDs bool `sim:"快照页用真实 openid"`
 	// SnapshotNoUserInfo answers the profile of a snapshot visitor with 48001.
 	SnapshotNoUserInfo bool `sim:"快照页 userinfo 返回 48001"`
+
+	// SessionErrcode puts errcode 0 into good answers of jscode2session, as it
+	// used to be.
+	SessionErrcode bool `sim:"jscode2session 成功带 errcode 0"`
+	// TicketFullLife answers every getticket with 7200 seconds, also inside the
+	// life of the ticket, as one developer found.
+	TicketFullLife bool `sim:"getticket 总是返回 7200"`
 
 	// ContentType of answers; default "text/plain". The other one seen is
 	// "application/json; encoding=utf-8".
@@ -71,6 +90,8 @@ type Behaviour struct {
 	UnionIDForAll bool `sim:"未关注者也有 unionid"`
 	// SNSPerMinute is the quota of each /sns call; default 50000.
 	SNSPerMinute int `sim:"/sns 每分钟配额 quota"`
+	// SessionPerMinute is the quota of jscode2session for each person; default 100.
+	SessionPerMinute int `sim:"jscode2session 每人每分钟配额 quota"`
 	// TokenPerDay is the quota of /cgi-bin/token for each appid; default 2000.
 	TokenPerDay int `sim:"/cgi-bin/token 每日配额 quota"`
 }

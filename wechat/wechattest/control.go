@@ -22,7 +22,10 @@ const controlPath = "/sim/"
 //	POST /sim/behaviour     all switches at once, fields named as in Behaviour
 //	POST /sim/clock         advance=DURATION
 //	POST /sim/fault         path=PATH&fault=busy|drop|html|empty|huge|extra&times=N
-//	POST /sim/code          appid=ID&player=ID&scope=SCOPE; answers a code as text
+//	POST /sim/code          appid=ID&player=ID[&scope=SCOPE]; answers a code as text
+//	POST /sim/domain        appid=ID&origin=ORIGIN; fetches the verification file, registers the domain
+//	GET  /sim/full?url=URL  leaves snapshot mode: consent, then the URL
+//	POST /sim/jsconfig      what the stand-in for WeChat's page script asks
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	rest := strings.TrimPrefix(r.URL.Path, controlPath)
 	switch route := r.Method + " " + rest; {
@@ -52,6 +55,12 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		s.done303(w, r, s.setFault(r))
 	case route == "POST code":
 		s.codeText(w, r)
+	case route == "POST domain":
+		s.done303(w, r, s.RegisterDomain(r.Context(), r.PostFormValue("appid"), r.PostFormValue("origin")))
+	case rest == "full":
+		s.leaveSnapshot(w, r)
+	case route == "POST jsconfig":
+		s.jsConfig(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -150,7 +159,7 @@ func (s *Server) codeText(w http.ResponseWriter, r *http.Request) {
 	_, person := s.players[player]
 	s.mu.Unlock()
 	scope := r.PostFormValue("scope")
-	if !app || !person || !slices.Contains([]string{scopeBase, scopeUserInfo, scopeLogin}, scope) {
+	if !app || !person || !slices.Contains([]string{"", scopeBase, scopeUserInfo, scopeLogin}, scope) {
 		http.Error(w, "no such appid, player or scope", http.StatusBadRequest)
 		return
 	}

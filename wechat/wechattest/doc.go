@@ -10,13 +10,18 @@
 // # What is served
 //
 //	/connect/oauth2/authorize      login inside WeChat: checks, consent page, redirect
+//	/connect/qrconnect             login of a website app by QR code, whole page and frame
+//	/connect/confirm               what the phone shows after the scan
 //	/sns/oauth2/access_token       code for token
 //	/sns/oauth2/refresh_token      longer life for a token
 //	/sns/userinfo                  profile
 //	/sns/auth                      is this token good?
 //	/cgi-bin/token                 classic server token
 //	/cgi-bin/stable_token          server token isolated from the classic one
+//	/sns/jscode2session            code of a mini program for openid
 //	/cgi-bin/user/info             a follower's unionid
+//	/cgi-bin/ticket/getticket      jsapi_ticket
+//	/open/js/jweixin-1.6.0.js      stand-in for the JS-SDK, which checks wx.config
 //	/sim/                          control page: who visits, clock, switches, journal
 //
 // All of it is bound to the root of the host.
@@ -32,8 +37,15 @@
 // and a refusal redirects nowhere. Without connect_redirect=1 an Android browser
 // calls the callback twice, with two codes and one state.
 //
-// Codes: 32 letters and digits, 300 seconds, one success, bound to appid, person
-// and scope. Of any number of parallel exchanges exactly one wins.
+// QR login: the appid of a website app and its callback domain, snsapi_login,
+// any User-Agent, a state of any length; the documented order, or with
+// login_type=jssdk that of WeChat's script. The picture lives five minutes. A
+// refusal and an expiry lead nowhere. The picture is a link to the phone's page,
+// and buttons below it take the phone's place.
+//
+// Codes: 32 letters and digits, 300 seconds (600 of a website app), one success,
+// bound to appid, person and scope, and to their interface: those of a mini
+// program are for jscode2session alone. Of any number of parallel exchanges exactly one wins.
 //
 // Answers: status 200 whatever happened, text/plain, no errcode on success,
 // errmsg with a trailing rid, slashes escaped, nicknames byte for byte as the
@@ -51,6 +63,15 @@
 // a code without a browser, [Server.Journal] tells what was seen. All may be
 // called at any time from any goroutine.
 //
+// Buttons can be pressed without a script: a POST to the address of the page
+// with consent=agree or deny, or for QR codes with qr=scan, confirm, cancel,
+// expire or fast, and player=ID for the phone's owner.
+//
+// [Server.CheckJSConfig] judges a wx.config, [Server.RegisterDomain] fetches a
+// verification file.
+//
 // A browser decides about its cookies: to lose them between start and callback,
-// or to replay a code from elsewhere, a test uses another cookie jar.
+// or to replay a code from elsewhere, a test uses another cookie jar, and one for
+// each stay in snapshot mode. [Server.WebView] does the same for people with one
+// ordinary browser.
 package wechattest

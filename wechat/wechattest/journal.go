@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Entry is one request that the simulator saw. Requests to /sim/ are left out.
+// Entry is one request that the simulator saw, or made to verify a domain.
+// Requests to /sim/ are left out, and so are the QR page's polls and pictures.
 type Entry struct {
 	Time         time.Time // by the simulator's clock
 	Method, Path string
@@ -20,7 +21,8 @@ type Entry struct {
 	// Result in a word or two: "ok", "errcode", "dropped", "abandoned" (the
 	// client went away first), "fault"; for the authorize page "redirect",
 	// "redirect twice", "choose page", "consent page", "denied", "not wechat",
-	// "error page".
+	// "error page"; for the QR login also "qr page", "scanned", "expired", "over"
+	// (a button after the end); for a domain "verified" or "not verified".
 	Result string
 }
 
@@ -59,8 +61,13 @@ func (s *Server) Calls(path string) []Entry {
 // Exchanges counts the attempts to exchange each code, successful or not.
 func (s *Server) Exchanges() map[string]int {
 	n := map[string]int{}
-	for _, e := range s.Calls(AccessTokenPath) {
-		n[e.Query.Get("code")]++
+	for _, e := range s.Journal() {
+		switch e.Path {
+		case AccessTokenPath:
+			n[e.Query.Get("code")]++
+		case Code2SessionPath:
+			n[e.Query.Get("js_code")]++
+		}
 	}
 	return n
 }

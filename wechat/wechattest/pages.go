@@ -16,13 +16,25 @@ var pageFiles embed.FS
 //go:embed pages/style.css
 var style []byte
 
+//go:embed pages/jweixin.js
+var jweixin []byte
+
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"avatar":  avatarPath,
 	"display": display,
+	"verifyFile": func(appid string) string {
+		name, _ := verifyFile(appid)
+		return name
+	},
 }).ParseFS(pageFiles, "pages/*.html"))
 
 // page writes one of the embedded pages. Status 200 also for errors, as WeChat.
 func (s *Server) page(w http.ResponseWriter, name string, data any) {
+	s.pageIn(w, "'none'", name, data)
+}
+
+// pageIn is page for one that the ancestors may frame.
+func (s *Server) pageIn(w http.ResponseWriter, ancestors, name string, data any) {
 	nonce := random(22)
 	var out bytes.Buffer
 	if err := pages.ExecuteTemplate(&out, name, map[string]any{"Nonce": nonce, "Data": data}); err != nil {
@@ -32,9 +44,10 @@ func (s *Server) page(w http.ResponseWriter, name string, data any) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	// No form-action: it would also judge the redirect to the app's callback
-	// that follows a form. connect-src is for the page that calls back twice.
+	// that follows a form. connect-src is for the pages that call back twice or
+	// wait for a scan.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; connect-src *; "+
-		"script-src 'nonce-"+nonce+"'; base-uri 'none'; frame-ancestors 'none'")
+		"script-src 'nonce-"+nonce+"'; base-uri 'none'; frame-ancestors "+ancestors)
 	w.Write(out.Bytes())
 }
 

@@ -23,7 +23,7 @@ type Player struct {
 	// Snapshot visitors see the page in snapshot mode: ids of a virtual account,
 	// new ones each time, and no consent page.
 	Snapshot bool
-	// Refused is the errcode that code exchanges answer for this person: 50001,
+	// Refused is the errcode that code exchanges and jscode2session answer for this person: 50001,
 	// 50002 or 40226. 0: none.
 	Refused int
 }
@@ -43,6 +43,7 @@ func SamplePlayers() []Player {
 		{ID: "longname", Nickname: strings.Repeat("长", 3413), Note: "10 KB 昵称"},
 		{ID: "snapshot", Nickname: "快照访客", Snapshot: true, Note: "快照页 · snapshot page"},
 		{ID: "frozen", Nickname: "被限制的用户", Refused: 50002, Note: "账号被限制 · 50002"},
+		{ID: "risky", Nickname: "高风险用户", Refused: 40226, Note: "高风险用户 · 40226"},
 	}
 }
 

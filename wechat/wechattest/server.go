@@ -48,6 +48,8 @@ type Server struct {
 	server    map[string]*serverToken
 	issuers   map[string]*issuer // by appid
 	counters  map[string]*counter
+	tickets   map[ticketKey]ticket
+	scans     map[string]*scan // QR logins by uuid
 	faults    map[string][]*Fault
 	journal   []Entry
 	pruneAt   int // size of codes or tokens at which prune looks again
@@ -70,6 +72,8 @@ func New(cfg Config) *Server {
 		server:    map[string]*serverToken{},
 		issuers:   map[string]*issuer{},
 		counters:  map[string]*counter{},
+		tickets:   map[ticketKey]ticket{},
+		scans:     map[string]*scan{},
 		faults:    map[string][]*Fault{},
 	}
 	if s.clock == nil {
@@ -139,6 +143,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.api(w, r, handle)
 	case path == authorizePath:
 		s.authorize(w, r)
+	case strings.HasPrefix(path, "/connect/"):
+		s.qr(w, r)
+	case path == JSSDKPath:
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		w.Write(jweixin)
 	case path == "/":
 		http.Redirect(w, r, controlPath, http.StatusFound)
 	case strings.HasPrefix(path, controlPath):

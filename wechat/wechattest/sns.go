@@ -17,6 +17,10 @@ const (
 	refreshLife = 30 * 24 * time.Hour
 )
 
+// usualScope is what a login of each kind of app asks for; that of a mini program
+// has no scope.
+var usualScope = map[AppKind]string{ServiceAccount: scopeBase, Website: scopeLogin, Mobile: scopeUserInfo}
+
 // grant is what a code stands for.
 type grant struct {
 	app, player, scope string
@@ -35,8 +39,10 @@ type userToken struct {
 	refreshVoid     bool
 }
 
-// IssueCode returns a code as if the player had logged in with this scope, to
-// deliver a callback by hand. It panics if it does not know app or player.
+// IssueCode returns a code as if the player had logged in, to deliver a callback
+// by hand or to play a client without a browser: a mobile app gets its codes with
+// snsapi_userinfo, a mini program those of wx.login with whatever scope. An empty
+// scope is the one usual for the app. It panics if it does not know app or player.
 func (s *Server) IssueCode(appid, player, scope string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,11 +53,14 @@ func (s *Server) IssueCode(appid, player, scope string) string {
 	if !found {
 		panic("wechattest: no player " + player)
 	}
-	return s.issue(appid, p, scope, p.Snapshot)
+	return s.issue(appid, p, scope, p.Snapshot && s.apps[appid].Kind == ServiceAccount)
 }
 
 func (s *Server) issue(appid string, p Player, scope string, snapshot bool) string {
 	code := random(32)
+	if scope == "" {
+		scope = usualScope[s.apps[appid].Kind]
+	}
 	life := codeLife
 	if scope == scopeLogin {
 		life = qrCodeLife
@@ -89,20 +98,13 @@ func (c *call) accessToken() answer {
 	if !ok {
 		return a
 	}
-	g := c.s.codes[code]
-	if g == nil || g.app != app.ID {
-		return refuse(40029)
+	if app.Kind == MiniProgram {
+		return refuse(40029) // its codes are for jscode2session
 	}
-	c.entry.Player = g.player
-	switch {
-	case g.used:
-		return refuse(40163)
-	case !c.now.Before(g.expires):
-		return refuse(cmp.Or(c.b.ExpiredCode, 40029))
-	case c.s.players[g.player].Refused != 0:
-		return refuse(c.s.players[g.player].Refused)
+	g, a, ok := c.useUp(code, app)
+	if !ok {
+		return a
 	}
-	g.used = true
 	if c.b.BaseVoidsRefresh && g.scope == scopeBase {
 		for _, t := range c.s.refresh {
 			if t.openid == g.openid && t.app == g.app && t.scope != scopeBase {
@@ -123,6 +125,25 @@ func (c *call) accessToken() answer {
 		fields = append(fields, field{"unionid", g.unionid})
 	}
 	return answer{fields: fields}
+}
+
+// useUp finds the grant of a code and ends the code's life.
+func (c *call) useUp(code string, app App) (*grant, answer, bool) {
+	g := c.s.codes[code]
+	if g == nil || g.app != app.ID {
+		return nil, refuse(40029), false
+	}
+	c.entry.Player = g.player
+	switch {
+	case g.used:
+		return nil, refuse(40163), false
+	case !c.now.Before(g.expires):
+		return nil, refuse(cmp.Or(c.b.ExpiredCode, 40029)), false
+	case c.s.players[g.player].Refused != 0:
+		return nil, refuse(c.s.players[g.player].Refused), false
+	}
+	g.used = true
+	return g, answer{}, true
 }
 
 // renew gives t a new access token.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"wxgate/cmd/wxgate/clawmachine"
+	"wxgate/wechat/wechattest"
+)
+
+const (
+	demoPage          = "/demo/"
+	demoSwitchPath    = "/demo/switch"
+	demoVisitorCookie = "demo_visitor"
+	demoClientCookie  = "demo_client"
+)
+
+// switchVisitor keeps the choices in cookies and sends the form on to logout:
+// the next page visit logs the new visitor in. Cookies do not tell ports
+// apart, so the simulated WeChat sees them as well.
+func switchVisitor(w http.ResponseWriter, r *http.Request) {
+	set := func(name, value string) {
+		if value != "" {
+			http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode})
+		}
+	}
+	visitor := r.FormValue("visitor")
+	set(demoVisitorCookie, visitor)
+	set(wechattest.PlayerCookie, visitor)
+	set(demoClientCookie, r.FormValue("client"))
+	http.Redirect(w, r, "/.wxgate/logout?next=/", http.StatusTemporaryRedirect)
+}
+
+var switchPage = template.Must(template.New("switch").Parse(`<!doctype html>
+<html lang="zh-CN"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>wxgate demo · 换一个访客</title>
+<style>
+body{font:16px/1.6 system-ui,"PingFang SC",sans-serif;max-width:26rem;margin:12vh auto;padding:0 1.5rem;color:#1d1d1f;background:#fff8f1}
+label{display:block;margin:1.2rem 0 .3rem;color:#6e6e73}
+select,button{width:100%;font:inherit;padding:.7rem;border-radius:.8rem;border:1px solid #e5d5c5;background:#fff;color:inherit}
+button{margin-top:1.6rem;border:0;background:#f25c5c;color:#fff;font-weight:600}
+</style>
+<h1>换一个访客</h1>
+<p>wxgate demo: who visits, and with what.</p>
+<form method="post" action="{{.Action}}">
+<label for="visitor">谁来了 Visitor</label><select id="visitor" name="visitor">{{range .Visitors}}<option value="{{.Value}}">{{.Label}}</option>{{end}}</select>
+<label for="client">用什么打开 Client</label><select id="client" name="client">{{range .Clients}}<option value="{{.Value}}">{{.Label}}</option>{{end}}</select>
+<button>切换 Switch</button>
+</form>
+`))
+
+func serveSwitchPage(w http.ResponseWriter, choices clawmachine.Switcher) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	switchPage.Execute(w, choices)
+}
+
+// withWayOut adds to the gateway's own pages a link to the demo's switch: who
+// plays a visitor that is not let in would never see the app's switch again.
+// The app's pages pass untouched; ours are the ones that carry a request id.
+func withWayOut(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := &ownPage{ResponseWriter: w}
+		next.ServeHTTP(out, r)
+		out.finish()
+	})
+}
+
+// ownPage holds a page of the gateway back until it is whole; everything else
+// goes straight through.
+type ownPage struct {
+	http.ResponseWriter
+	status int
+	held   bytes.Buffer
+	ours   bool
+}
+
+func (p *ownPage) WriteHeader(status int) {
+	h := p.Header()
+	if p.status == 0 && status >= 200 && h.Get("X-Request-Id") != "" && strings.HasPrefix(h.Get("Content-Type"), "text/html") {
+		p.ours, p.status = true, status
+		return
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *ownPage) Write(b []byte) (int, error) {
+	if p.ours {
+		return p.held.Write(b)
+	}
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap lets upgrades and flushes of the app's answers through.
+func (p *ownPage) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p *ownPage) finish() {
+	if !p.ours {
+		return
+	}
+	link := []byte(`<p align="center"><a href="` + demoPage + `">演示：换一个访客 · demo: be somebody else</a></p></body>`)
+	body := bytes.Replace(p.held.Bytes(), []byte("</body>"), link, 1)
+	p.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	p.ResponseWriter.WriteHeader(p.status)
+	p.ResponseWriter.Write(body)
+}

@@ -1,0 +1,31 @@
+package proxy
+
+import (
+	"net/http"
+
+	"wxgate/session"
+)
+
+// A snapshot page is WeChat's answer to a page that it thinks asks too much:
+// the visitor may look and scroll, and all ids belong to a virtual account. So
+// such a visitor is never a user, has no IM account and no record anywhere; the
+// same person coming back with the full service logs in like everybody else.
+
+// snapshot ends the login of a snapshot visitor: with the page that explains
+// 使用完整服务, or, where the operator lets visitors read, with a token that
+// says "visitor" and nothing more.
+func (s *Server) snapshot(v *visit, p session.Pending) {
+	if !s.cfg.SnapshotVisitors || p.Scope != scopeBase {
+		noStore(v.Header())
+		v.Header().Set("X-Request-Id", v.id)
+		writePage(v, v.r, http.StatusOK, pageSnapshotGuide, pageData{Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p)})
+		return
+	}
+	token, err := s.cfg.Sessions.NewVisitor(p.Channel, p.AppID)
+	if err != nil {
+		s.fail(v, internalError, err)
+		return
+	}
+	s.cfg.Sessions.SetVisitorCookie(v.Header(), token)
+	s.land(v, s.target(v, p))
+}

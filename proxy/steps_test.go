@@ -1,0 +1,393 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wxgate/identity"
+	"wxgate/session"
+	"wxgate/session/boltstore"
+	"wxgate/wechat/wechattest"
+)
+
+// spy is a store between the gateway and the file: it counts what is asked of
+// each kind of record, lets a test look in, and fails what the test names.
+type spy struct {
+	*boltstore.Store
+
+	mu    sync.Mutex
+	count map[string]int // by method and the first two bytes of the key
+	fail  func(method, key string) error
+}
+
+func openSpy(t *testing.T) *spy {
+	t.Helper()
+	bolt, err := boltstore.Open(filepath.Join(t.TempDir(), "wxgate.db"), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bolt.Close() })
+	return &spy{Store: bolt, count: map[string]int{}}
+}
+
+// newSpied is newWorld on a store that can be watched.
+func newSpied(t *testing.T, n int, app http.HandlerFunc, opts ...option) (*world, *spy) {
+	t.Helper()
+	s := openSpy(t)
+	return newWorldOn(t, s, n, app, opts...), s
+}
+
+func (s *spy) note(method, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count[method+" "+key[:min(2, len(key))]]++
+	if s.fail != nil {
+		return s.fail(method, key)
+	}
+	return nil
+}
+
+// counted is how often a method was called for keys of a kind, e.g. "Get s:".
+func (s *spy) counted(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count[what]
+}
+
+func (s *spy) failing(f func(method, key string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = f
+}
+
+func (s *spy) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if err := s.note("Get", key); err != nil {
+		return nil, false, err
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s *spy) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := s.note("Put", key); err != nil {
+		return err
+	}
+	return s.Store.Put(ctx, key, value, ttl)
+}
+
+func (s *spy) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
+	if err := s.note("Create", key); err != nil {
+		return false, err
+	}
+	return s.Store.Create(ctx, key, value, ttl)
+}
+
+func (s *spy) Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (bool, error) {
+	if err := s.note("Replace", key); err != nil {
+		return false, err
+	}
+	return s.Store.Replace(ctx, key, old, value, ttl)
+}
+
+func (s *spy) Delete(ctx context.Context, key string) error {
+	if err := s.note("Delete", key); err != nil {
+		return err
+	}
+	return s.Store.Delete(ctx, key)
+}
+
+func (s *spy) Schedule(ctx context.Context, queue, id string, at time.Time) error {
+	if err := s.note("Schedule", queue); err != nil {
+		return err
+	}
+	return s.Store.Schedule(ctx, queue, id, at)
+}
+
+// The queue is part of the store, and gone with it.
+
+func (o *outage) Schedule(ctx context.Context, queue, id string, at time.Time) error {
+	if err := o.gone(); err != nil {
+		return err
+	}
+	return o.backend.Schedule(ctx, queue, id, at)
+}
+
+func (o *outage) TakeDue(ctx context.Context, queue string, now time.Time, lease time.Duration, limit int) ([]string, error) {
+	if err := o.gone(); err != nil {
+		return nil, err
+	}
+	return o.backend.TakeDue(ctx, queue, now, lease, limit)
+}
+
+func (o *outage) Done(ctx context.Context, queue, id string) error {
+	if err := o.gone(); err != nil {
+		return err
+	}
+	return o.backend.Done(ctx, queue, id)
+}
+
+// keys lists the live records of a kind: "s:" sessions, "u:" users, "a:"
+// accounts, "c:" used codes.
+func (s *spy) keys(t *testing.T, kind string) (all []string) {
+	t.Helper()
+	err := s.List(t.Context(), kind, func(key string, _ []byte) error {
+		all = append(all, key)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// forget deletes all records of a kind, as if their time had come.
+func (s *spy) forget(t *testing.T, kind string) {
+	t.Helper()
+	for _, key := range s.keys(t, kind) {
+		if err := s.Store.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func secretOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
+// worldSecret is the one that newWorld uses.
+var worldSecret = secretOf("a secret of the tests")
+
+// keyed gives a replica these secrets, newest first, and these lives.
+func (w *world) keyed(ttl, idle, assertion time.Duration, secrets ...[]byte) option {
+	return func(c *Config) {
+		var err error
+		if c.Sessions, err = session.NewManager(session.Config{Store: w.store, Secrets: secrets, TTL: ttl, Idle: idle, Now: w.clock.now}); err != nil {
+			panic(err)
+		}
+		if c.Signer, err = identity.NewSigner(identity.SignerConfig{
+			Secrets: secrets, Issuer: w.front.URL, Audience: c.PublicURL.Host, TTL: assertion, Now: w.clock.now,
+		}); err != nil {
+			panic(err)
+		}
+		c.Yunxin.Secrets = secrets
+	}
+}
+
+// rotated gives a replica other secrets.
+func (w *world) rotated(secrets ...[]byte) option {
+	return w.keyed(720*time.Hour, 168*time.Hour, 5*time.Minute, secrets...)
+}
+
+func (w *world) replica(i int) *Server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.replicas[i]
+}
+
+func (w *world) upstreamURL() string { return w.replica(0).cfg.Upstreams[0].URL.String() }
+
+// restart replaces all replicas by a new one on the same store.
+func (w *world) restart(opts ...option) *Server {
+	w.t.Helper()
+	g := w.add(w.upstreamURL(), opts...)
+	w.route(g)
+	return g
+}
+
+// route sends all requests to these replicas from now on.
+func (w *world) route(replicas ...*Server) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replicas = replicas
+}
+
+// steps sums a login step over the replicas.
+func (w *world) steps(replicas []*Server, step string) (n float64) {
+	for _, g := range replicas {
+		n += g.metric(w.t, `wxgate_logins_total{channel="mp",step="`+step+`"}`)
+	}
+	return n
+}
+
+// metric is one value of a replica's metrics page, 0 if it is not there.
+func (s *Server) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	s.Admin().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for line := range strings.Lines(rec.Body.String()) {
+		if rest, found := strings.CutPrefix(line, name+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	return 0
+}
+
+// at asks one replica directly, as this browser would, and keeps its cookies.
+func (b *browser) at(g *Server, address string, headers ...string) *httptest.ResponseRecorder {
+	rec := b.peek(g, address, headers...)
+	u, _ := url.Parse(b.w.front.URL)
+	b.client.Jar.SetCookies(u, rec.Result().Cookies())
+	return rec
+}
+
+// peek is at without keeping the cookies.
+func (b *browser) peek(g *Server, address string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, strings.TrimPrefix(address, b.w.front.URL), nil)
+	r.Host = strings.TrimPrefix(b.w.front.URL, "http://")
+	r.Header.Set("User-Agent", b.agent)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Cookie", b.cookieHeader())
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	g.ServeHTTP(rec, r)
+	return rec
+}
+
+func (b *browser) cookieHeader() string {
+	var pairs []string
+	for name, value := range b.cookies() {
+		pairs = append(pairs, name+"="+value)
+	}
+	return strings.Join(pairs, "; ")
+}
+
+// tab is another tab of the same browser. It follows as many redirects as
+// Chromium.
+func (b *browser) tab() *browser {
+	other := b.w.browser(b.agent)
+	other.client.Jar = b.client.Jar
+	other.client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 20 {
+			return errors.New("redirected for ever")
+		}
+		return nil
+	}
+	return other
+}
+
+// asked counts how often the browser asked for a path of the gateway.
+func (b *browser) asked(path string) (n int) {
+	for _, address := range b.trail {
+		if u, err := url.Parse(address); err == nil && b.w.front.URL == u.Scheme+"://"+u.Host && u.Path == path {
+			n++
+		}
+	}
+	return n
+}
+
+// login makes a session for the browser and returns its user.
+func (b *browser) login() string {
+	b.w.t.Helper()
+	return b.open("/").user(b.w.t)
+}
+
+// sessionOf is the session cookie that an answer sets, "" for none.
+func sessionOf(r *http.Response) string {
+	for _, c := range r.Cookies() {
+		if c.Name == "wxgate" {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// with calls as a script that has this session cookie and no other.
+func (w *world) with(token, path string) answer {
+	w.t.Helper()
+	b := w.browser(iPhone)
+	b.setCookie("wxgate", token)
+	return b.fetch(path)
+}
+
+var requestIDForm = regexp.MustCompile(`<code translate="no">([a-z2-7]{16})</code>`)
+
+// page checks that an answer is one of our pages, complete and of this status,
+// and shows the text of its title.
+func (a answer) page(t *testing.T, status int, id pageID) {
+	t.Helper()
+	title := pageTopics[id].zh.Title
+	found := requestIDForm.FindStringSubmatch(a.body)
+	switch {
+	case a.StatusCode != status || !strings.Contains(a.body, "<h1>"+html.EscapeString(title)+"</h1>"):
+		t.Fatalf("%s answered %d, want %d with the page %s:\n%.2000s", a.Request.URL, a.StatusCode, status, id, text(a.body))
+	case found == nil || found[1] != a.Header.Get("X-Request-Id"):
+		t.Errorf("page %s shows request id %q, the header %q", id, found, a.Header.Get("X-Request-Id"))
+	case a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Referrer-Policy") != "no-referrer":
+		t.Errorf("page %s may be cached, or its address told to others: %v", id, a.Header)
+	}
+}
+
+var (
+	noise  = regexp.MustCompile(`(?s)<style.*?</style>|<svg.*?</svg>|<[^>]*>`)
+	button = regexp.MustCompile(`<a class="(?:button|quiet)" href="([^"]*)"`)
+)
+
+// text is what is left of a page without its markup.
+func text(page string) string {
+	return strings.Join(strings.Fields(noise.ReplaceAllString(page, " ")), " ")
+}
+
+// button is where the page's first link leads, "" if it has none.
+func (a answer) button() string {
+	m := button.FindStringSubmatch(a.body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+// authorizes counts the visits to WeChat's authorize page.
+func (w *world) authorizes() int { return len(w.wechat.Calls("/connect/oauth2/authorize")) }
+
+// oncePerCode checks that no code was exchanged twice and that there were so
+// many exchanges in all.
+func (w *world) oncePerCode(t *testing.T, want int) {
+	t.Helper()
+	codes := w.wechat.Exchanges()
+	for code, n := range codes {
+		if n > 1 {
+			t.Errorf("code %.6s… was exchanged %d times", code, n)
+		}
+	}
+	if len(codes) != want {
+		t.Errorf("%d codes were exchanged, want %d", len(codes), want)
+	}
+}
+
+// codeOf is the code in a callback address.
+func codeOf(callback string) string {
+	u, _ := url.Parse(callback)
+	return u.Query().Get("code")
+}
+
+// held lets exchanges begin and not end. The first channel says that one has
+// begun; closing the second lets all of them go on.
+func (w *world) held(f wechattest.Fault) (reached <-chan struct{}, release func()) {
+	began, hold := make(chan struct{}, 100), make(chan struct{})
+	f.Times = cmp.Or(f.Times, 1)
+	f.Hold = hold
+	f.Reached = func() { began <- struct{}{} }
+	w.wechat.Inject(wechattest.AccessTokenPath, f)
+	release = sync.OnceFunc(func() { close(hold) })
+	w.t.Cleanup(release)
+	return began, release
+}
