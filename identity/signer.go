@@ -117,7 +117,7 @@ func (s *Signer) check(key signingKey) error {
 	return err
 }
 
-// Sign returns an assertion with these claims and the time at which it expires: the configured life, in whole seconds and at least two, after iat. The issuer,
+// Sign returns an assertion with these claims and the time at which it expires: the configured life, in whole seconds and at least three, after iat. The issuer,
 // audience, times and token id of the argument are replaced. The subject must be a user id; for a snapshot visitor it is
 // [VisitorSubject], or empty.
 func (s *Signer) Sign(c Claims) (token string, expires time.Time, err error) {
@@ -133,8 +133,8 @@ func (s *Signer) Sign(c Claims) (token string, expires time.Time, err error) {
 
 func (s *Signer) sign(key signingKey, c Claims) (string, time.Time, error) {
 	now := s.now()
-	// Claims have whole seconds, and the start is rounded down: with a life of one second the end could be now.
-	life := max((s.ttl + time.Second - 1).Truncate(time.Second), 2*time.Second)
+	// Claims have whole seconds, and the start is rounded down: a life of one or two could be over before the app has looked.
+	life := max((s.ttl + time.Second - 1).Truncate(time.Second), 3*time.Second)
 	expires := now.Truncate(time.Second).Add(life)
 	c.Issuer, c.Audience = s.issuer, s.audience
 	c.IssuedAt = jwt.NewNumericDate(now)

@@ -256,7 +256,7 @@ func TestSignLife(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want = max((want + time.Second - 1).Truncate(time.Second), 2*time.Second)
+			want = max((want + time.Second - 1).Truncate(time.Second), 3*time.Second)
 			if life := expires.Sub(now.Truncate(time.Second)); life != want {
 				t.Errorf("life %v at offset %v, want %v", life, offset, want)
 			}

@@ -290,12 +290,18 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	}
 	if p.Scope != scopeBase && token.AccessToken != "" {
 		s.addProfile(ctx, log, &login, token)
+		if p.Channel == identity.ChannelMP {
+			s.keepConsent(ctx, log, p, token)
+		}
 	}
 	res, err := s.cfg.Users.Resolve(ctx, login)
 	if err != nil {
 		return failed(failedStore, "the user could not be stored", err)
 	}
 	s.noteResolution(log, res)
+	if p.Channel == identity.ChannelMP && p.Scope == scopeBase {
+		s.freshenProfile(ctx, log, p, login.OpenID, res.User)
+	}
 	if res.User.Status == identity.StatusBlocked {
 		return session.Outcome{Failure: failedBlocked}
 	}

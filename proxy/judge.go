@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"wxgate/identity"
+	"wxgate/session"
+)
+
+// The steps of a request that lie between its arrival and the app. They are
+// the same whether the gateway forwards the request itself or only answers a
+// front proxy's question about it, so that both ways can never disagree.
+
+// locate finds out what a request asks for: a served host and a raw path.
+func (s *Server) locate(v *visit) (*problem, error) {
+	if v.host = s.hosts.find(v.r.Host); v.host == "" {
+		return wrongHost, nil
+	}
+	if !methods[v.r.Method] {
+		return methodNotAllowed, nil
+	}
+	if !strings.HasPrefix(v.r.RequestURI, "/") {
+		return badRequest, errors.New("request target is not a path")
+	}
+	v.path, _, _ = strings.Cut(v.r.RequestURI, "?")
+	return nil, nil
+}
+
+// judge decides whether a located request may go to the app, and finds its
+// session on the way. The error is the cause of the problem, where it has one.
+func (s *Server) judge(v *visit) (demand, *problem, error) {
+	d := s.cfg.Rules.Match(v.r.Method, v.path)
+	if d.reserved || d.level == levelDeny {
+		return d, notFound, nil
+	}
+	l, err := s.session(v)
+	if err != nil && d.level != levelPublic {
+		return d, storeUnavailable, err
+	}
+	return d, s.admit(v, l, d), nil
+}
+
+// withhold removes what proves a session to us, and nothing else, from what
+// the app is to see.
+func withhold(h http.Header) {
+	session.CutCookies(h)
+	if _, ours := session.Bearer(h); ours {
+		h.Del("Authorization")
+	}
+}
+
+// identify says who the visitor is, if there is a session, and on routes that
+// ask for it with which Yunxin token.
+func (s *Server) identify(v *visit, h http.Header, token bool) {
+	if v.live == nil {
+		return
+	}
+	v.live.headers.Apply(h)
+	if token {
+		if t := s.im.tokenFor(v.live.user); t != "" {
+			h[identity.HeaderYunxinToken] = []string{t}
+		}
+	}
+}
+
+// wayIn is the login that a page visit is led to when it was refused for p, if
+// a login would help.
+func wayIn(v *visit, p *problem) (q loginQuery, ok bool) {
+	if !isPageVisit(v.r) {
+		return loginQuery{}, false
+	}
+	switch p {
+	case loginRequired:
+		return loginQuery{next: v.r.RequestURI}, true
+	case profileRequired:
+		return loginQuery{next: v.r.RequestURI, profile: true, needed: true}, true
+	}
+	return loginQuery{}, false
+}

@@ -1,0 +1,27 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// PutSealed keeps a secret in the store, encrypted with the newest key and
+// bound to its place. Lifetimes are the store's.
+func (m *Manager) PutSealed(ctx context.Context, key string, secret []byte, ttl time.Duration) error {
+	return m.store.Put(ctx, key, m.sealer.seal(secret, key), ttl)
+}
+
+// GetSealed reads such a secret. One that was sealed with a key that is no
+// longer known is an error, and so is one that was moved or changed.
+func (m *Manager) GetSealed(ctx context.Context, key string) (secret []byte, found bool, err error) {
+	sealed, found, err := m.store.Get(ctx, key)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	secret, ok := m.sealer.open(sealed, key)
+	if !ok {
+		return nil, false, errors.New("session: a sealed record does not open")
+	}
+	return secret, true, nil
+}
