@@ -53,14 +53,11 @@ func (s *Server) listedOrigin(origin string) bool {
 // refuse answers a request that was not admitted: a page visit is led to
 // login, everything else is told that it needs one.
 func (s *Server) refuse(v *visit, p *problem) {
-	switch {
-	case p == loginRequired && isPageVisit(v.r):
-		s.toLogin(v, loginQuery{next: v.r.RequestURI})
-	case p == profileRequired && isPageVisit(v.r):
-		s.toLogin(v, loginQuery{next: v.r.RequestURI, profile: true, needed: true})
-	default:
-		s.fail(v, p, nil)
+	if q, ok := wayIn(v, p); ok {
+		s.toLogin(v, q)
+		return
 	}
+	s.fail(v, p, nil)
 }
 
 // loginQuery is what a link to our login endpoint says.

@@ -128,24 +128,14 @@ func (s *Server) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
 
-	session.CutCookies(h)
-	if _, ours := session.Bearer(h); ours {
-		h.Del("Authorization")
-	}
+	withhold(h)
 	client := []string{v.client.String()}
 	h["X-Forwarded-For"], h["X-Real-Ip"] = client, client
 	h["X-Forwarded-Host"] = []string{v.r.Host}
 	h["X-Forwarded-Proto"] = []string{s.hosts.scheme}
 	h["X-Request-Id"] = []string{v.id}
 	h["Traceparent"] = []string{traceParent(h)}
-	if l := v.live; l != nil {
-		l.headers.Apply(h)
-		if v.token {
-			if token := s.im.tokenFor(l.user); token != "" {
-				h[identity.HeaderYunxinToken] = []string{token}
-			}
-		}
-	}
+	s.identify(v, h, v.token)
 
 	// Only announced trailers go on, without look-alikes; incoming fills
 	// their values in once the body has ended.

@@ -101,10 +101,7 @@ func (h hosts) returnTo(next, host string) (string, string) {
 // a trusted proxy, the first address from the right of X-Forwarded-For that is
 // not one. Nothing else is ever believed about a request's origin.
 func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	var peer netip.Addr
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		peer = ap.Addr().Unmap().WithZone("")
-	}
+	peer := peerAddress(r)
 	if len(trusted) == 0 || !within(trusted, peer) {
 		return peer
 	}

@@ -22,6 +22,12 @@ func (s *Server) login(v *visit) {
 	if !s.withinRate(v) {
 		return
 	}
+	if v.r.Header.Get("Sec-Fetch-Dest") == "empty" {
+		// A script that a front proxy redirected here: WeChat's pages would
+		// not answer it, so it has to tell its page.
+		s.fail(v, loginRequired, nil)
+		return
+	}
 	query := v.r.URL.Query()
 	q := loginQuery{
 		profile: query.Get("profile") == "1" || s.cfg.ConsentLogin,

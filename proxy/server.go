@@ -160,23 +160,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := s.begin(w, r)
 	defer s.end(v)
 
+	question := s.question(r) // the headers that it is in do not survive
 	identity.Strip(r.Header)
 	keepWebSocketOnly(r.Header)
+	if question != nil {
+		s.auth(v, question)
+		return
+	}
 
-	if v.host = s.hosts.find(r.Host); v.host == "" {
-		s.fail(v, wrongHost, nil)
+	if p, err := s.locate(v); p != nil {
+		s.fail(v, p, err)
 		return
 	}
-	if !methods[r.Method] {
-		s.fail(v, methodNotAllowed, nil)
-		return
-	}
-	if !strings.HasPrefix(r.RequestURI, "/") {
-		s.fail(v, badRequest, errors.New("request target is not a path"))
-		return
-	}
-	v.path, _, _ = strings.Cut(r.RequestURI, "?")
-
 	if body, ok := s.cfg.VerifyFiles[v.path[1:]]; ok {
 		s.verifyFile(v, body)
 		return
@@ -185,21 +180,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.own(v)
 		return
 	}
-	demand := s.cfg.Rules.Match(r.Method, v.path)
-	if demand.reserved || demand.level == levelDeny {
-		s.fail(v, notFound, nil)
-		return
+	switch demand, p, err := s.judge(v); {
+	case err != nil:
+		s.fail(v, p, err)
+	case p != nil:
+		s.refuse(v, p)
+	default:
+		s.forward(v, v.live, demand.token)
 	}
-	live, err := s.session(v)
-	if err != nil && demand.level != levelPublic {
-		s.fail(v, storeUnavailable, err)
-		return
-	}
-	if problem := s.admit(v, live, demand); problem != nil {
-		s.refuse(v, problem)
-		return
-	}
-	s.forward(v, live, demand.token)
 }
 
 // verifyFile answers WeChat's proof of domain ownership: exactly the body,
