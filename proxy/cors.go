@@ -76,15 +76,16 @@ func (s *Server) appPreflight(v *visit) bool {
 
 // isPreflight tells a CORS preflight from other OPTIONS requests, which some
 // apps take for real calls. A browser's has no body and no header that a page
-// could have chosen, so none that would have the app read another method.
+// could have chosen, so none that would have the app read another method. (Front
+// proxies that ask about a request name its own.)
 func isPreflight(r *http.Request) bool {
 	h := r.Header
 	if r.Method != http.MethodOptions || h.Get("Origin") == "" || h.Get("Access-Control-Request-Method") == "" ||
 		r.ContentLength != 0 || isWebSocket(h) {
 		return false
 	}
-	for name := range h {
-		if name != "Access-Control-Request-Method" && strings.Contains(strings.ToLower(name), "method") {
+	for name, values := range h {
+		if name != "Access-Control-Request-Method" && strings.Contains(strings.ToLower(name), "method") && !(len(values) == 1 && values[0] == r.Method) {
 			return false
 		}
 	}

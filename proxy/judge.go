@@ -13,6 +13,9 @@ import (
 // the same whether the gateway forwards the request itself or only answers a
 // front proxy's question about it, so that both ways can never disagree.
 
+// maxPath bounds a path in bytes: all its readings are looked at.
+const maxPath = 8 << 10
+
 // locate finds out what a request asks for: a served host and a raw path.
 func (s *Server) locate(v *visit) (*problem, error) {
 	if v.host = s.hosts.find(v.r.Host); v.host == "" {
@@ -25,6 +28,9 @@ func (s *Server) locate(v *visit) (*problem, error) {
 		return badRequest, errors.New("request target is not a path")
 	}
 	v.path, _, _ = strings.Cut(v.r.RequestURI, "?")
+	if len(v.path) > maxPath {
+		return badRequest, errors.New("the path is too long")
+	}
 	return nil, nil
 }
 
@@ -34,6 +40,9 @@ func (s *Server) judge(v *visit) (demand, *problem, error) {
 	d := s.cfg.Rules.Match(v.r.Method, v.path)
 	if d.reserved || d.level == levelDeny {
 		return d, notFound, nil
+	}
+	if s.appPreflight(v) {
+		return demand{level: levelPublic}, nil, nil
 	}
 	l, err := s.session(v)
 	if err != nil && d.level != levelPublic {

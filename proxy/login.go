@@ -36,6 +36,7 @@ func (s *Server) login(v *visit) {
 		bind:    query.Get("bind"),
 	}
 	host, next := s.hosts.returnTo(query.Get("next"), v.host)
+	next = withFragment(next, query.Get("next"))
 	q.next = next
 	if host != s.hosts.public {
 		q.next = s.location(host, next)

@@ -12,9 +12,13 @@ import (
 // spelling of it exists for us.
 func (s *Server) own(v *visit) {
 	v.outcome = outcomeOwn
-	serve, allowed := s.route(v.path[min(len(prefix), len(v.path)):])
+	name := v.path[min(len(prefix), len(v.path)):]
+	serve, allowed := s.route(name)
 	if serve == nil {
 		s.fail(v, notFound, nil)
+		return
+	}
+	if s.ownCORS(v, name, allowed) {
 		return
 	}
 	if v.r.Method != allowed && !(allowed == http.MethodGet && v.r.Method == http.MethodHead) {
@@ -42,6 +46,10 @@ func (s *Server) route(name string) (serve func(*visit), method string) {
 		return s.yunxin, http.MethodGet
 	case "exchange":
 		return s.exchange, http.MethodPost
+	case "jssdk":
+		return s.jssdk.serve, http.MethodGet
+	case "wxgate.js":
+		return s.pageScript, http.MethodGet
 	case "jwks.json":
 		return s.jwks, http.MethodGet
 	}
@@ -115,10 +123,11 @@ func meOf(l *live) meAnswer {
 	return a
 }
 
-// logout ends this session. Only our own pages may ask for it; the cookie's
-// SameSite would not stop a page of a sibling sub-domain.
+// logout ends this session. Only our own pages and those of listed origins may
+// ask for it; the cookie's SameSite would not stop a page of a sibling
+// sub-domain.
 func (s *Server) logout(v *visit) {
-	if !s.sameOrigin(v.r) {
+	if !s.sameOrigin(v.r) && !s.listedOrigin(v.r.Header.Get("Origin")) {
 		s.fail(v, foreignOrigin, nil)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"wxgate/identity"
 	"wxgate/wechat"
 )
 
@@ -126,7 +127,10 @@ func (s *Server) failPage(v *visit, p *problem, cause error, d pageData) {
 	}{Error: p.code, Message: p.message, RequestID: v.id}
 	if p == loginRequired || p == profileRequired || p == openInWeChat {
 		body.LoginURL = s.loginURL(v.host, loginQuery{next: s.refererPath(v), profile: p == profileRequired})
+		// The app's answers cannot have it: it tells wxgate.js who refused.
+		h.Set(identity.HeaderLoginURL, body.LoginURL)
 	}
+	s.allowOrigin(v)
 	s.writeJSON(v, p.status, body)
 }
 

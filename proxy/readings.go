@@ -124,10 +124,17 @@ func clean(p string) string {
 
 // merged only merges slashes: an app may do that and keep dot segments.
 func merged(p string) string {
-	for strings.Contains(p, "//") {
-		p = strings.ReplaceAll(p, "//", "/")
+	if !strings.Contains(p, "//") {
+		return p
 	}
-	return p
+	var b strings.Builder
+	b.Grow(len(p))
+	for i := 0; i < len(p); i++ {
+		if p[i] != '/' || i == 0 || p[i-1] != '/' {
+			b.WriteByte(p[i])
+		}
+	}
+	return b.String()
 }
 
 // cutAt ends the path where a careless parser would.

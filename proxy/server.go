@@ -120,6 +120,7 @@ type Server struct {
 	redeemer  *session.Redeemer
 	limit     *limiter
 	im        *imAccounts
+	jssdk     *jssdk
 	streams   *streams
 	log       *slog.Logger
 	metrics   *Metrics
@@ -146,6 +147,7 @@ func New(c Config) (*Server, error) {
 	s.sessions = newSessions(s)
 	s.streams = newStreams(c.Metrics)
 	s.im = newIMAccounts(s)
+	s.jssdk = newJSSDK(s, wechat.NewServerTokens(c.WeChat))
 	for _, u := range c.Upstreams {
 		s.upstreams = append(s.upstreams, s.newUpstream(u))
 	}

@@ -213,7 +213,7 @@ func TestEarlyAnswers(t *testing.T) {
 	defer apps.Wait()
 	defer ln.Close()
 	w := newWorld(t, 1, nil, upstreamAt(&url.URL{Scheme: "http", Host: ln.Addr().String()}), rules("public /"))
-	for range 20 {
+	for range 5 {
 		body, send := io.Pipe()
 		r, _ := http.NewRequest("POST", w.front.URL+"/", body)
 		go func() {
