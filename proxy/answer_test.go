@@ -104,7 +104,7 @@ func TestTrailersGoBothWays(t *testing.T) {
 	}, rules("public /"))
 	r, _ := http.NewRequest("POST", w.front.URL+"/", io.MultiReader(strings.NewReader("a"), strings.NewReader("b")))
 	r.Trailer = http.Header{"X-Sum": {"42"}}
-	res, err := http.DefaultClient.Do(r)
+	res, err := direct.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

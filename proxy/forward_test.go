@@ -40,7 +40,7 @@ func TestUploadsAndDownloadsStream(t *testing.T) {
 		send.Close()
 		next <- "eins"
 	}()
-	res, err := http.DefaultClient.Do(r)
+	res, err := direct.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestBigBodiesNeedNoMemory(t *testing.T) {
 		z := zeros(size)
 		r, _ := http.NewRequest("POST", w.front.URL+"/", io.NopCloser(&z))
 		r.ContentLength = length
-		res, err := http.DefaultClient.Do(r)
+		res, err := direct.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -280,7 +280,7 @@ type browser struct {
 func (w *world) browser(agent string) *browser {
 	jar, _ := cookiejar.New(nil)
 	b := &browser{w: w, agent: agent}
-	b.client = &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+	b.client = &http.Client{Jar: jar, Transport: direct.Transport, Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		b.trail = append(b.trail, r.URL.String())
 		if len(via) > 15 {
 			return errors.New("redirected for ever")
@@ -422,4 +422,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func init() { http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 200 }
+// direct is a client without cookies. Its transport is shared by all tests and
+// is not the default one, whose idle connections every httptest.Server drops
+// when it closes, those of tests that run beside it too.
+var direct = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}

@@ -31,7 +31,7 @@ func (w *world) post(path, agent, body string) answer {
 	r, _ := http.NewRequest(http.MethodPost, w.front.URL+path, strings.NewReader(body))
 	r.Header.Set("User-Agent", agent)
 	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(r)
+	res, err := direct.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (e *eavesdropper) heard(what, value string) {
 
 func (e *eavesdropper) RoundTrip(r *http.Request) (*http.Response, error) {
 	e.address(r.URL)
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := direct.Transport.RoundTrip(r)
 	if err == nil {
 		for _, c := range res.Cookies() {
 			e.heard("cookie "+c.Name, c.Value)

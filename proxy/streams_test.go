@@ -165,7 +165,7 @@ func (w *world) stream(path, cookie string) *bufio.Reader {
 	w.t.Helper()
 	r, _ := http.NewRequestWithContext(w.t.Context(), "GET", w.front.URL+path, nil)
 	r.Header.Set("Cookie", cookie)
-	res, err := http.DefaultClient.Do(r)
+	res, err := direct.Do(r)
 	if err != nil || res.StatusCode != 200 {
 		w.t.Fatal(res, err)
 	}
@@ -220,7 +220,7 @@ func TestNothingLeaksBehindStreams(t *testing.T) {
 	w.mustSocket("/", cookie).CloseNow()
 	<-app.ended
 	eventually(t, "the first one is gone", func() bool { return len(w.replicas[0].streams.keys()) == 0 })
-	http.DefaultClient.CloseIdleConnections()
+	direct.CloseIdleConnections()
 	before := runtime.NumGoroutine()
 	var open []*websocket.Conn
 	for range 20 {
@@ -239,7 +239,7 @@ func TestNothingLeaksBehindStreams(t *testing.T) {
 		c.CloseNow()
 	}
 	eventually(t, "all goroutines end", func() bool {
-		http.DefaultClient.CloseIdleConnections()
+		direct.CloseIdleConnections()
 		return runtime.NumGoroutine() <= before+2
 	})
 	if n := len(w.replicas[0].streams.keys()); n != 0 {

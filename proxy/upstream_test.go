@@ -90,7 +90,7 @@ func TestTruncatedAnswers(t *testing.T) {
 	})
 	w := newWorld(t, 1, nil, upstreamAt(app.url), rules("public /"))
 	for _, path := range []string{"/length", "/chunked"} {
-		res, err := http.Get(w.front.URL + path)
+		res, err := direct.Get(w.front.URL + path)
 		if err == nil {
 			_, err = io.ReadAll(res.Body)
 			res.Body.Close()
@@ -169,7 +169,7 @@ func TestCancellationReachesTheApp(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if res, err := http.DefaultClient.Do(r); err == nil {
+			if res, err := direct.Do(r); err == nil {
 				io.Copy(io.Discard, res.Body)
 				res.Body.Close()
 			}
@@ -223,7 +223,7 @@ func TestEarlyAnswers(t *testing.T) {
 				}
 			}
 		}()
-		res, err := http.DefaultClient.Do(r)
+		res, err := direct.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

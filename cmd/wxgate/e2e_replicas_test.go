@@ -164,7 +164,7 @@ func TestLogoutReachesTheOtherReplica(t *testing.T) {
 		u, _ := url.Parse(public)
 		r.Host = u.Host
 		r.Header.Set("Cookie", stolen)
-		res, err := http.DefaultClient.Do(r)
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
