@@ -232,6 +232,10 @@ func TestCodeOfAnotherLogin(t *testing.T) {
 	q := theirs.Query()
 	q.Set("code", codeOf(callback))
 	theirs.RawQuery = q.Encode()
+	res := thief.stay().open(theirs.String())
+	if res.StatusCode != http.StatusFound || !strings.HasPrefix(res.Header.Get("Location"), w.front.URL+"/.wxgate/login?") || len(res.Header["Set-Cookie"]) != 0 {
+		t.Errorf("answered %d to %s, cookies %q", res.StatusCode, res.Header.Get("Location"), res.Header["Set-Cookie"])
+	}
 	if got := thief.open(theirs.String()).user(t); got == "" || got == mine {
 		t.Errorf("with another's used code the browser became %q, its owner is %q", got, mine)
 	}
@@ -294,7 +298,7 @@ func TestLoginReplacesTheSession(t *testing.T) {
 	if second == "" || second == first || b.cookies()["wxgate"] == old {
 		t.Errorf("user %q, before %q", second, first)
 	}
-	w.clock.advance(cacheLife)
+	w.clock.advance(fiveSeconds)
 	if res := w.with(old, "/"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the former session still answers %d", res.StatusCode)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wxgate/wechat/wechattest"
 )
 
 // forgetful is a cookie jar that loses cookies of the gateway.
@@ -122,6 +124,21 @@ func TestSessionCookieAlwaysLost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where each login needs a click, the third one still names the cause.
+func TestConsentedLoginsThatAreLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil, func(c *Config) { c.ConsentLogin = true })
+	w.wechat.Set(func(b *wechattest.Behaviour) { b.AutoConsent = true })
+	b := w.browser(iPhone).loses("wxgate", -1)
+	ours := b.open("/room/7")
+	for range 2 {
+		ours.page(t, http.StatusOK, pageConsent)
+		ours = b.open(ours.button())
+	}
+	ours.page(t, http.StatusBadRequest, pageLoopStopped)
+	w.oncePerCode(t, 2)
 }
 
 func TestLogoutFreesTheLoop(t *testing.T) {

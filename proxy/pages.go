@@ -28,8 +28,25 @@ type pageData struct {
 	// CopyURL is the absolute http(s) address that pageOpenInWeChat offers for copying.
 	CopyURL string
 	Detail  pageDetail
+	// QR is drawn on the pages that know one, as the first thing to do or beside CopyURL.
+	QR *qrCode
+	// FrameURL is what pageQRFrame frames; WholeURL is the same as a page of its own.
+	FrameURL, WholeURL string
+	// PairURL is where pageQRPair waits and pagePairConfirm sends its answer, a path of this origin. Number is the one
+	// to compare.
+	PairURL string
+	Number  int
+	Asks    *pairAsks
 	// RetryAfter in seconds is shown to the visitor and sent as the header of that name, if above zero.
 	RetryAfter int
+}
+
+// pairAsks is what pagePairConfirm says of the login that it asks about.
+type pairAsks struct {
+	Device, Place string
+	Near          bool // the phone is in the same network
+	Seconds       int  // since the login began
+	Choices       []int
 }
 
 // pageView is what the template sees: every choice is made, every URL judged.
@@ -45,6 +62,14 @@ type pageView struct {
 	Back   string
 	Copy   string
 	Guide  bool
+
+	QR     *qrCode
+	Frame  string
+	Whole  string
+	Pair   string
+	Number int
+	Asks   *pairAsks
+	Script string // the file of the page's one script, if it has one
 
 	Host      string
 	RequestID string
@@ -108,8 +133,20 @@ func pageViewOf(lang string, id pageID, d pageData) pageView {
 	case pageConsent:
 		v.Back = pageLink(d.BackURL)
 	case pageOpenInWeChat:
-		if link := pageLink(d.CopyURL); !strings.HasPrefix(link, "/") {
-			v.Copy = link
+		if link := pageLink(d.CopyURL); link != "" && !strings.HasPrefix(link, "/") {
+			v.Copy, v.QR, v.Script = link, d.QR, "copy.js"
+		}
+	case pageQRFrame:
+		if link := pageLink(d.FrameURL); pageOrigin(link) != "" {
+			v.Frame, v.Whole, v.Script = link, pageLink(d.WholeURL), "frame.js"
+		}
+	case pageQRPair:
+		if link := pageLink(d.PairURL); d.QR != nil && link != "" {
+			v.QR, v.Pair, v.Number, v.Script = d.QR, link, d.Number, "pair.js"
+		}
+	case pagePairConfirm:
+		if link := pageLink(d.PairURL); d.Asks != nil && link != "" {
+			v.Pair, v.Asks = link, d.Asks
 		}
 	}
 	return v
@@ -118,8 +155,16 @@ func pageViewOf(lang string, id pageID, d pageData) pageView {
 // pagePolicy is the Content-Security-Policy (CSP level 3) of one answer.
 func pagePolicy(v pageView) string {
 	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; "
-	if v.Copy != "" {
+	if v.Script != "" {
 		policy += "script-src 'nonce-" + v.Nonce + "'; "
+	}
+	switch {
+	case v.Frame != "":
+		// connect-src: the script asks whether WeChat can be reached at all, which a frame does not tell.
+		origin := pageOrigin(v.Frame)
+		policy += "frame-src " + origin + "; connect-src " + origin + "; "
+	case v.Pair != "" && v.Script != "":
+		policy += "connect-src 'self'; "
 	}
 	return policy + "img-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
@@ -141,6 +186,15 @@ func pageLink(raw string) string {
 		return raw
 	}
 	return ""
+}
+
+// pageOrigin is the origin of an absolute link that pageLink let pass, fit for a policy, else "".
+func pageOrigin(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Host == "" || strings.ContainsAny(u.Host, ";,'* ") {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // pageLang picks "zh" or "en" from an Accept-Language value (RFC 9110 section 12.5.4). English needs to be wanted more

@@ -32,6 +32,15 @@ const (
 	pageWeChatMisconfigured pageID = "wechat_misconfigured"
 	pageStoreUnavailable    pageID = "store_unavailable"
 	pageInternal            pageID = "internal"
+	pageQRFrame             pageID = "qr_frame"
+	pageQRPair              pageID = "qr_pair"
+	pagePairConfirm         pageID = "pair_confirm"
+	pagePairDone            pageID = "pair_done"
+	pagePairRefused         pageID = "pair_refused"
+	pagePairMistaken        pageID = "pair_mistaken"
+	pagePairOver            pageID = "pair_over"
+	pagePairExpired         pageID = "pair_expired"
+	pagePairDenied          pageID = "pair_denied"
 )
 
 // pageTone chooses icon and colour; its values are the names that style.css and icons.html know.
@@ -65,16 +74,25 @@ type pageTopic struct {
 // pageWords are the words around the texts.
 type pageWords struct {
 	RequestID, Cause, Back, Copy, Copied, CopyByHand string
+	OtherPhone, WholePage                            string
+	Site, Device, Place, Near, Time, Ago, NotMe      string
+	Confirmed, PairRefused, PairExpired              string
 }
 
 var (
 	pageWordsZH = pageWords{
 		RequestID: "请求编号", Cause: "可能的原因", Back: "暂不，返回",
 		Copy: "复制网址", Copied: "已复制。发到微信的任意聊天里，再点开它。", CopyByHand: "请长按选中的地址来复制。",
+		OtherPhone: "或者，用另一部手机的微信扫一扫。", WholePage: "二维码没有出现？打开微信的登录页面",
+		Site: "网站", Device: "电脑", Place: "网络位置", Near: "和这部手机在同一个网络", Time: "时间", Ago: "秒前", NotMe: "不是我，拒绝",
+		Confirmed: "已在手机上确认？点这里继续", PairRefused: "手机上没有同意这次登录。", PairExpired: "二维码已过期。",
 	}
 	pageWordsEN = pageWords{
 		RequestID: "Request ID", Cause: "Likely cause", Back: "Not now, go back",
 		Copy: "Copy address", Copied: "Copied. Send it to any chat in WeChat and open it there.", CopyByHand: "Press and hold the selected address to copy it.",
+		OtherPhone: "Or scan this with WeChat on another phone.", WholePage: "No QR code? Open the login page of WeChat",
+		Site: "Site", Device: "Computer", Place: "Network", Near: "The same network as this phone", Time: "Time", Ago: "seconds ago", NotMe: "This is not me",
+		Confirmed: "Confirmed on the phone? Go on", PairRefused: "The phone did not agree to this login.", PairExpired: "The QR code has expired.",
 	}
 )
 
@@ -86,6 +104,10 @@ const (
 	detailHTTP      pageDetail = "http"       // cookies marked Secure, page opened over plain http
 	detailWrongHost pageDetail = "wrong_host" // started on one host, came back to another
 	detailClock     pageDetail = "clock"      // what was issued just now counts as expired
+
+	// What the operator has to configure.
+	detailNoAccount        pageDetail = "no_account"
+	detailNoServiceAccount pageDetail = "no_service_account"
 )
 
 var pageDetails = map[pageDetail]struct{ zh, en string }{
@@ -93,6 +115,10 @@ var pageDetails = map[pageDetail]struct{ zh, en string }{
 	detailHTTP:      {"打开的是 http 开头的网址，登录信息无法安全保存。请改用 https 开头的网址。", "The address was opened with http, where a login cannot be kept safely. Use the address that starts with https."},
 	detailWrongHost: {"返回的网址和开始登录时的不一样。请从公众号菜单或原来的链接进入。", "Login came back to a different address than it started from. Enter from the menu of the official account or by the original link."},
 	detailClock:     {"设备或服务器的时间不准。请把设备的日期和时间设为自动。", "The clock of this device or of the server is off. Set date and time on your device to automatic."},
+	detailNoAccount: {"网站还没有接入微信。运营者需要设置 WXGATE_MP_APP_ID（服务号）或 WXGATE_WEB_APP_ID（网站应用）。",
+		"WeChat is not connected to this site yet. Its operator has to set WXGATE_MP_APP_ID (service account) or WXGATE_WEB_APP_ID (website app)."},
+	detailNoServiceAccount: {"网站还没有接入服务号，所以在微信里不能登录。运营者需要设置 WXGATE_MP_APP_ID；在电脑的浏览器里可以登录。",
+		"No service account is connected to this site, so login inside WeChat does not work. Its operator has to set WXGATE_MP_APP_ID; a browser on a computer can log in."},
 }
 
 var pageTopics = map[pageID]pageTopic{
@@ -208,6 +234,51 @@ var pageTopics = map[pageID]pageTopic{
 			Button: "再试一次", Instruction: "请过一会儿再打开这个页面。"},
 		en: pageText{Title: "Your login cannot be checked", Sentence: "The login records cannot be read right now; nobody who is logged in is logged out by this.",
 			Button: "Try again", Instruction: "Open this page again a little later."}},
+	pageQRFrame: {tone: pageToneInfo,
+		zh: pageText{Title: "用微信扫码登录", Sentence: "用手机微信的「扫一扫」扫描二维码，再在手机上确认。",
+			Button: "换一个二维码，重新开始", Instruction: "请在电脑的浏览器里重新打开这个页面。"},
+		en: pageText{Title: "Scan to log in", Sentence: "Scan the QR code with WeChat on your phone, then confirm there.",
+			Button: "Start again with a new QR code", Instruction: "Open this page again in a browser on a computer."}},
+	pageQRPair: {tone: pageToneInfo,
+		zh: pageText{Title: "用微信扫码登录", Sentence: "用手机微信的「扫一扫」扫描二维码，再在手机上确认。",
+			Button: "换一个二维码", Instruction: "手机上请选择这个数字"},
+		en: pageText{Title: "Scan to log in", Sentence: "Scan the QR code with WeChat on your phone, then confirm there.",
+			Button: "Get a new QR code", Instruction: "On your phone, choose this number"}},
+	pagePairConfirm: {tone: pageToneWarn,
+		zh: pageText{Title: "确认在电脑上登录？", Sentence: "只有你自己正在电脑前登录，才选择确认。别人发来的二维码，请拒绝。",
+			Button: "确认登录", Instruction: "请选择电脑上显示的数字"},
+		en: pageText{Title: "Log in on a computer?", Sentence: "Confirm only if you are at that computer yourself. Refuse if somebody sent you the QR code.",
+			Button: "Confirm login", Instruction: "Choose the number that the computer shows"}},
+	pagePairDone: {tone: pageToneOK,
+		zh: pageText{Title: "已确认", Sentence: "电脑上马上就会登录。",
+			Button: "返回首页", Instruction: "现在可以关闭这个页面了。"},
+		en: pageText{Title: "Confirmed", Sentence: "The computer is being logged in.",
+			Button: "Go to the start page", Instruction: "You can close this page now."}},
+	pagePairRefused: {tone: pageToneStop,
+		zh: pageText{Title: "已拒绝", Sentence: "电脑没有登录，你的账号没有被使用。",
+			Button: "返回首页", Instruction: "现在可以关闭这个页面了。不要扫描别人发来的登录二维码。"},
+		en: pageText{Title: "Refused", Sentence: "The computer was not logged in and your account was not used.",
+			Button: "Go to the start page", Instruction: "You can close this page now. Do not scan login codes that others send you."}},
+	pagePairMistaken: {tone: pageToneStop,
+		zh: pageText{Title: "数字不一致", Sentence: "为了安全，这次登录已经拒绝，电脑没有登录。",
+			Button: "返回首页", Instruction: "如果是你自己在登录，请在电脑上换一个二维码，再扫一次。"},
+		en: pageText{Title: "That was another number", Sentence: "To be safe, this login was refused and the computer was not logged in.",
+			Button: "Go to the start page", Instruction: "If it is you who logs in, get a new QR code on the computer and scan again."}},
+	pagePairOver: {tone: pageToneWarn,
+		zh: pageText{Title: "二维码已失效", Sentence: "这个二维码已经用过，或者过期了。",
+			Button: "返回首页", Instruction: "请在电脑上换一个二维码，再扫一次。"},
+		en: pageText{Title: "This QR code is over", Sentence: "The QR code was used before or has expired.",
+			Button: "Go to the start page", Instruction: "Get a new QR code on the computer and scan again."}},
+	pagePairExpired: {tone: pageToneWaiting,
+		zh: pageText{Title: "二维码已过期", Sentence: "两分钟内没有完成登录。",
+			Button: "换一个二维码", Instruction: "请回到最初的页面，重新进入。"},
+		en: pageText{Title: "The QR code has expired", Sentence: "The login was not finished within two minutes.",
+			Button: "Get a new QR code", Instruction: "Go back to the page you came from and enter again."}},
+	pagePairDenied: {tone: pageToneStop,
+		zh: pageText{Title: "登录没有完成", Sentence: "手机上没有同意这次登录。",
+			Button: "换一个二维码", Instruction: "请回到最初的页面，重新进入。"},
+		en: pageText{Title: "Login not finished", Sentence: "The phone did not agree to this login.",
+			Button: "Get a new QR code", Instruction: "Go back to the page you came from and enter again."}},
 	pageInternal: {tone: pageToneWarn,
 		zh: pageText{Title: "出了点问题", Sentence: "我们这边发生了意外，不是你的操作造成的。",
 			Button: "再试一次", Instruction: "请稍后再试；如果一直这样，请把下面的请求编号告诉客服。"},

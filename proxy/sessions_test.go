@@ -84,7 +84,7 @@ func TestSessionExpiry(t *testing.T) {
 	if idle.login() == "" || busy.login() == "" {
 		t.Error("no fresh session after the end")
 	}
-	// What is cached ends at the same second as what is stored.
+	// And it has its whole idle life.
 	w.clock.advance(59*time.Minute + 58*time.Second)
 	if gone(busy) {
 		t.Error("ended too early")
@@ -162,6 +162,29 @@ func TestColdSessionIsReadOnce(t *testing.T) {
 	}
 }
 
+// A request that was on its way while another one read the session takes what
+// that one found.
+func TestLateRequestReadsNothing(t *testing.T) {
+	t.Parallel()
+	w, store := newSpied(t, 1, nil)
+	b := w.browser(iPhone)
+	b.login()
+	b.fetch("/x")
+	cache := w.replica(0).sessions
+	cache.mu.RLock()
+	var e *entry
+	for _, e = range cache.byKey {
+	}
+	cache.mu.RUnlock()
+	reads := store.counted("Get s:")
+	if l, err := cache.refresh(t.Context(), e, 0); err != nil || l.session == nil {
+		t.Fatal(l, err)
+	}
+	if n := store.counted("Get s:") - reads; n != 0 {
+		t.Errorf("%d reads of a session that was just read", n)
+	}
+}
+
 func TestLastSeenIsSeldomWritten(t *testing.T) {
 	t.Parallel()
 	w, store := newSpied(t, 1, nil)
@@ -196,7 +219,7 @@ func TestBlockedUser(t *testing.T) {
 	user := b.login()
 	b.fetch("/x")
 	w.setStatus(user, identity.StatusBlocked)
-	w.clock.advance(cacheLife)
+	w.clock.advance(fiveSeconds)
 	for range 4 { // on either replica
 		b.open("/x").page(t, http.StatusForbidden, pageUserBlocked)
 	}
@@ -231,7 +254,7 @@ func TestErasedUser(t *testing.T) {
 	b := w.browser(iPhone)
 	user := b.login()
 	w.setStatus(user, identity.StatusErased)
-	w.clock.advance(cacheLife)
+	w.clock.advance(fiveSeconds)
 	if res := b.fetch("/x"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("answered %d %s", res.StatusCode, res.body)
 	}

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,148 +17,11 @@ import (
 
 	"wxgate/identity"
 	"wxgate/session"
-	"wxgate/session/boltstore"
 	"wxgate/wechat/wechattest"
 )
 
-// spy is a store between the gateway and the file: it counts what is asked of
-// each kind of record, lets a test look in, and fails what the test names.
-type spy struct {
-	*boltstore.Store
-
-	mu    sync.Mutex
-	count map[string]int // by method and the first two bytes of the key
-	fail  func(method, key string) error
-}
-
-func openSpy(t *testing.T) *spy {
-	t.Helper()
-	bolt, err := boltstore.Open(filepath.Join(t.TempDir(), "wxgate.db"), boltstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { bolt.Close() })
-	return &spy{Store: bolt, count: map[string]int{}}
-}
-
-// newSpied is newWorld on a store that can be watched.
-func newSpied(t *testing.T, n int, app http.HandlerFunc, opts ...option) (*world, *spy) {
-	t.Helper()
-	s := openSpy(t)
-	return newWorldOn(t, s, n, app, opts...), s
-}
-
-func (s *spy) note(method, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count[method+" "+key[:min(2, len(key))]]++
-	if s.fail != nil {
-		return s.fail(method, key)
-	}
-	return nil
-}
-
-// counted is how often a method was called for keys of a kind, e.g. "Get s:".
-func (s *spy) counted(what string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count[what]
-}
-
-func (s *spy) failing(f func(method, key string) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail = f
-}
-
-func (s *spy) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	if err := s.note("Get", key); err != nil {
-		return nil, false, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *spy) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := s.note("Put", key); err != nil {
-		return err
-	}
-	return s.Store.Put(ctx, key, value, ttl)
-}
-
-func (s *spy) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
-	if err := s.note("Create", key); err != nil {
-		return false, err
-	}
-	return s.Store.Create(ctx, key, value, ttl)
-}
-
-func (s *spy) Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (bool, error) {
-	if err := s.note("Replace", key); err != nil {
-		return false, err
-	}
-	return s.Store.Replace(ctx, key, old, value, ttl)
-}
-
-func (s *spy) Delete(ctx context.Context, key string) error {
-	if err := s.note("Delete", key); err != nil {
-		return err
-	}
-	return s.Store.Delete(ctx, key)
-}
-
-func (s *spy) Schedule(ctx context.Context, queue, id string, at time.Time) error {
-	if err := s.note("Schedule", queue); err != nil {
-		return err
-	}
-	return s.Store.Schedule(ctx, queue, id, at)
-}
-
-// The queue is part of the store, and gone with it.
-
-func (o *outage) Schedule(ctx context.Context, queue, id string, at time.Time) error {
-	if err := o.gone(); err != nil {
-		return err
-	}
-	return o.backend.Schedule(ctx, queue, id, at)
-}
-
-func (o *outage) TakeDue(ctx context.Context, queue string, now time.Time, lease time.Duration, limit int) ([]string, error) {
-	if err := o.gone(); err != nil {
-		return nil, err
-	}
-	return o.backend.TakeDue(ctx, queue, now, lease, limit)
-}
-
-func (o *outage) Done(ctx context.Context, queue, id string) error {
-	if err := o.gone(); err != nil {
-		return err
-	}
-	return o.backend.Done(ctx, queue, id)
-}
-
-// keys lists the live records of a kind: "s:" sessions, "u:" users, "a:"
-// accounts, "c:" used codes.
-func (s *spy) keys(t *testing.T, kind string) (all []string) {
-	t.Helper()
-	err := s.List(t.Context(), kind, func(key string, _ []byte) error {
-		all = append(all, key)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// forget deletes all records of a kind, as if their time had come.
-func (s *spy) forget(t *testing.T, kind string) {
-	t.Helper()
-	for _, key := range s.keys(t, kind) {
-		if err := s.Store.Delete(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+// fiveSeconds is how long what was ended or changed may still be served.
+const fiveSeconds = 5 * time.Second
 
 func secretOf(text string) []byte {
 	sum := sha256.Sum256([]byte(text))
@@ -172,17 +33,23 @@ var worldSecret = secretOf("a secret of the tests")
 
 // keyed gives a replica these secrets, newest first, and these lives.
 func (w *world) keyed(ttl, idle, assertion time.Duration, secrets ...[]byte) option {
+	return w.timed(w.clock.now, ttl, idle, assertion, secrets...)
+}
+
+// timed is keyed with another clock.
+func (w *world) timed(now func() time.Time, ttl, idle, assertion time.Duration, secrets ...[]byte) option {
 	return func(c *Config) {
 		var err error
-		if c.Sessions, err = session.NewManager(session.Config{Store: w.store, Secrets: secrets, TTL: ttl, Idle: idle, Now: w.clock.now}); err != nil {
+		if c.Sessions, err = session.NewManager(session.Config{Store: w.store, Secrets: secrets, TTL: ttl, Idle: idle, Now: now}); err != nil {
 			panic(err)
 		}
 		if c.Signer, err = identity.NewSigner(identity.SignerConfig{
-			Secrets: secrets, Issuer: w.front.URL, Audience: c.PublicURL.Host, TTL: assertion, Now: w.clock.now,
+			Secrets: secrets, Issuer: w.front.URL, Audience: c.PublicURL.Host, TTL: assertion, Now: now,
 		}); err != nil {
 			panic(err)
 		}
 		c.Yunxin.Secrets = secrets
+		c.Now = now
 	}
 }
 

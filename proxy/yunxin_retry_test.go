@@ -113,8 +113,8 @@ func TestYunxinRetryWithoutAStore(t *testing.T) {
 	eventually(t, "it was tried", func() bool { return len(w.yunxin.Journal(yunxintest.Create)) >= 2 })
 	w.clock.advance(imFirstRetry)
 	w.yunxin.ClearFaults()
+	g := w.restart()
 	w.store.down.Store(true)
-	g := w.replica(0)
 	if err := g.im.round(t.Context()); err == nil {
 		t.Error("a store that is down is no failure")
 	}

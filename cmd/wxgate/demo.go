@@ -24,9 +24,16 @@ import (
 )
 
 const (
-	demoAppID     = "wxde300000000000a1"
-	demoAppSecret = "demo-secret-of-the-simulated-account"
+	demoAppID      = "wxde300000000000a1"
+	demoAppSecret  = "demo-secret-of-the-simulated-account"
+	demoWebID      = "wxde300000000000b2"
+	demoWebSecret  = "demo-secret-of-the-simulated-website"
+	demoMiniID     = "wxde300000000000c3"
+	demoMiniSecret = "demo-secret-of-the-simulated-program"
 )
+
+// demoDouble is the client whose WeChat delivers every callback twice.
+const demoDouble = "android-double"
 
 // demoClient is a kind of client that the demo can play, by its User-Agent.
 type demoClient struct{ name, label, agent string }
@@ -34,11 +41,14 @@ type demoClient struct{ name, label, agent string }
 var demoClients = []demoClient{
 	{"iphone", "iPhone 微信", wechattest.UAIOS},
 	{"android", "Android 微信", wechattest.UAAndroid},
+	{demoDouble, "Android，回调两次 double callback", wechattest.UAAndroid},
 	{"harmony", "鸿蒙微信", wechattest.UAHarmony},
 	{"windows", "Windows 微信", wechattest.UAWindows},
 	{"mac", "macOS 微信", wechattest.UAMac},
+	{"mini", "小程序 web-view", wechattest.UAMiniProgram},
+	{"pc", "电脑浏览器 PC, QR code", wechattest.UAPlainChrome},
+	{"phone", "手机浏览器 phone browser", wechattest.UAMobileBrowser},
 	{"wecom", "企业微信 WeCom", wechattest.UAWeCom},
-	{"browser", "普通浏览器 outside WeChat", wechattest.UAPlainChrome},
 }
 
 // demo is everything in one process: the simulated WeChat and Yunxin, a claw
@@ -90,8 +100,11 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	}
 	wechatURL := "http://" + wechatListener.Addr().String()
 	sim := wechattest.New(wechattest.Config{PublicURL: wechatURL, Apps: []wechattest.App{
-		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true},
+		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true, JSDomains: []string{host}},
+		{ID: demoWebID, Secret: demoWebSecret, Kind: wechattest.Website, Name: "开心抓娃娃网页版", CallbackHosts: []string{host}, Bound: true},
+		{ID: demoMiniID, Secret: demoMiniSecret, Kind: wechattest.MiniProgram, Name: "开心抓娃娃小程序", Bound: true},
 	}})
+	d.sim = sim
 	d.serve(wechatListener, asDemoClient(sim))
 	d.switcher = demoSwitcher(sim)
 	im := yunxintest.NewServer(yunxintest.Config{})
@@ -114,6 +127,10 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		"WXGATE_ROUTES":            "public /assets/; public /bye",
 		"WXGATE_MP_APP_ID":         demoAppID,
 		"WXGATE_MP_APP_SECRET":     demoAppSecret,
+		"WXGATE_WEB_APP_ID":        demoWebID,
+		"WXGATE_WEB_APP_SECRET":    demoWebSecret,
+		"WXGATE_MINI_APP_ID":       demoMiniID,
+		"WXGATE_MINI_APP_SECRET":   demoMiniSecret,
 		"WXGATE_WECHAT_API_URL":    wechatURL,
 		"WXGATE_WECHAT_OPEN_URL":   wechatURL,
 		"WXGATE_YUNXIN_APP_KEY":    yunxintest.AppKey,
@@ -146,7 +163,7 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 			// killed demo leaves anything behind (where the system allows it;
 			// elsewhere it is removed at the end).
 			os.RemoveAll(dir)
-			fmt.Fprintf(stdout, demoText, public, wechatURL, admin.Addr())
+			fmt.Fprintf(stdout, demoText, public, public, wechatURL, admin.Addr())
 		},
 	})
 }
@@ -157,8 +174,9 @@ const demoText = `wxgate demo runs. Open
 
 in any browser. You are a visitor inside WeChat; nothing here is real but wxgate.
 
-Try: play a round · "你是谁" shows what the app behind wxgate was told, verified
-     share name and avatar (consent) · change the visitor or the kind of client
+Try: play a round · see what the app behind wxgate was told, verified
+     share name and avatar · be somebody else, or the same person on a PC,
+     an Android that delivers callbacks twice, a snapshot page: %s/demo/
 Simulated WeChat and its journal: %s/sim/
 Metrics: http://%s/metrics
 
@@ -169,6 +187,7 @@ Ctrl-C ends it; nothing is left behind.
 type demoWorld struct {
 	public   string
 	app      *clawmachine.App
+	sim      *wechattest.Server
 	switcher clawmachine.Switcher
 	servers  []*http.Server
 }
@@ -193,14 +212,14 @@ func (d *demoWorld) close() {
 // gateway knows nothing of it.
 func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
 	own, _ := url.Parse(d.public)
-	client := asDemoClient(withWayOut(gateway))
+	client := asDemoClient(d.sim.WebView(withWayOut(gateway)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Host != own.Host && r.Method == http.MethodGet:
 			// Whoever typed localhost means this place.
 			http.Redirect(w, r, d.public+r.URL.EscapedPath(), http.StatusFound)
 		case r.URL.Path == demoSwitchPath && r.Method == http.MethodPost:
-			switchVisitor(w, r)
+			d.switchVisitor(w, r)
 		case r.URL.Path == demoPage:
 			serveSwitchPage(w, d.switcher)
 		default:

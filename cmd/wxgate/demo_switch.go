@@ -21,16 +21,23 @@ const (
 // switchVisitor keeps the choices in cookies and sends the form on to logout:
 // the next page visit logs the new visitor in. Cookies do not tell ports
 // apart, so the simulated WeChat sees them as well.
-func switchVisitor(w http.ResponseWriter, r *http.Request) {
+func (d *demoWorld) switchVisitor(w http.ResponseWriter, r *http.Request) {
 	set := func(name, value string) {
 		if value != "" {
 			http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode})
 		}
 	}
-	visitor := r.FormValue("visitor")
+	visitor, client := r.FormValue("visitor"), r.FormValue("client")
 	set(demoVisitorCookie, visitor)
 	set(wechattest.PlayerCookie, visitor)
-	set(demoClientCookie, r.FormValue("client"))
+	set(demoClientCookie, client)
+	http.SetCookie(w, &http.Cookie{Name: wechattest.FullCookie, Path: "/", MaxAge: -1})
+	d.sim.Set(func(b *wechattest.Behaviour) {
+		b.DoubleCallback = wechattest.DoubleAsWeChat
+		if client == demoDouble {
+			b.DoubleCallback = wechattest.DoubleOtherCode
+		}
+	})
 	http.Redirect(w, r, "/.wxgate/logout?next=/", http.StatusTemporaryRedirect)
 }
 

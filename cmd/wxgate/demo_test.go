@@ -183,7 +183,7 @@ func TestDemoOnScreen(t *testing.T) {
 	}
 	b.until(`document.documentElement.scrollWidth <= innerWidth`)
 
-	choose("client", "browser")
+	choose("client", "wecom")
 	b.notice("请在微信里打开", "demo-outside-wechat")
 	if b.session() != nil {
 		t.Error("outside WeChat the session goes on")
