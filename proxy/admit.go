@@ -68,6 +68,7 @@ type loginQuery struct {
 	agreed  bool   // the visitor has read our page about it
 	again   bool   // the attempt before this one failed on its way
 	bind    string // of a login that another host waits for
+	via     string // the way to log in, where the User-Agent shall not choose it
 }
 
 func (s *Server) loginURL(host string, q loginQuery) string {
@@ -86,6 +87,9 @@ func (s *Server) loginURL(host string, q loginQuery) string {
 	}
 	if q.bind != "" {
 		u += "&bind=" + url.QueryEscape(q.bind)
+	}
+	if q.via != "" {
+		u += "&via=" + url.QueryEscape(q.via)
 	}
 	return u
 }

@@ -42,7 +42,7 @@ func (s *Server) callback(v *visit) {
 	if !plausibleCode(code) {
 		// Some devices come back without a code; a person who said no may.
 		why := invalidCode
-		if code == "" && p.Scope == scopeUserInfo {
+		if code == "" && p.Scope != scopeBase {
 			why = consentDenied
 		}
 		s.metrics.login(p.Channel, stepDenied)
@@ -66,24 +66,7 @@ func (s *Server) callback(v *visit) {
 		s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.retryURL(v, p)})
 		return
 	}
-	if replayed {
-		s.metrics.login(p.Channel, stepReplayed)
-	}
-	if out.Failure != "" {
-		s.loginFailed(v, p, out.Failure)
-		return
-	}
-	if !replayed {
-		s.retire(v, p)
-	}
-	if p.Bind != "" {
-		if l, err := s.sessions.get(v.r.Context(), out.Token); err == nil && l != nil {
-			s.keepLogin(v, logins, p, out.Token)
-			s.handOver(v, *l.session, p.Host, p.Bind)
-			return
-		}
-	}
-	s.arrive(v, logins, p, out.Token)
+	s.conclude(v, logins, p, out, replayed)
 }
 
 // arrive gives the browser its session and sends it where it wanted to go.
@@ -138,7 +121,7 @@ func (s *Server) target(v *visit, p session.Pending) string {
 // retryURL begins the same login anew.
 func (s *Server) retryURL(v *visit, p session.Pending) string {
 	consent := p.Scope == scopeUserInfo
-	return s.loginURL(v.host, loginQuery{next: s.nextOf(p), profile: consent, agreed: consent, bind: p.Bind})
+	return s.loginURL(v.host, loginQuery{next: s.nextOf(p), profile: consent, agreed: consent, bind: p.Bind, via: s.viaOf(v, p)})
 }
 
 // nextOf is a pending login's target as a login link says it.
@@ -195,7 +178,7 @@ func (s *Server) retryLogin(v *visit, p session.Pending, why *problem, cause err
 		s.land(v, s.target(v, p))
 	case !p.Again && p.Scope == scopeBase:
 		v.cause = cause
-		s.toLogin(v, loginQuery{next: s.nextOf(p), again: true, bind: p.Bind})
+		s.toLogin(v, loginQuery{next: s.nextOf(p), again: true, bind: p.Bind, via: s.viaOf(v, p)})
 	default:
 		s.metrics.login(p.Channel, stepFailed)
 		s.failPage(v, why, cause, pageData{ActionURL: s.retryURL(v, p)})

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/http"
 
 	"wxgate/identity"
 	"wxgate/session"
@@ -171,6 +172,19 @@ func (s *Server) openPage(v *visit, address string) {
 	s.failPage(v, openInWeChat, nil, pageData{CopyURL: address, QR: newQRCode(address)})
 }
 
+// sendOff begins a login that is already in the browser's cookie.
+func (s *Server) sendOff(v *visit, f flow, p session.Pending, q loginQuery) {
+	switch f {
+	case flowFrame:
+		s.framePage(v, p)
+	case flowPair:
+		s.pairing.begin(v, p, q.profile)
+	default:
+		v.outcome = outcomeRedirected
+		s.redirect(v, http.StatusFound, s.weChatPage(v, f, p))
+	}
+}
+
 // weChatPage is the address of WeChat's own page for a login.
 func (s *Server) weChatPage(v *visit, f flow, p session.Pending) string {
 	if f == flowMP {
@@ -197,7 +211,7 @@ func (s *Server) conclude(v *visit, logins *session.Logins, p session.Pending, o
 	if p.Bind != "" {
 		if l, err := s.sessions.get(v.r.Context(), out.Token); err == nil && l != nil {
 			s.keepLogin(v, logins, p, out.Token)
-			s.handOver(v, *l.session, p.Host, p.Bind)
+			s.handOver(v, *l.session, p.Host, loginQuery{bind: p.Bind, again: p.Again})
 			return
 		}
 	}

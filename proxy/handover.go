@@ -38,8 +38,12 @@ func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
 		s.redirect(v, http.StatusFound, s.loginURL(s.hosts.public, q))
 		return
 	}
+	logins := s.cfg.Sessions.Logins(v.r.Header)
+	if s.stopLoop(v, logins, q, host, next) {
+		return
+	}
 	p := session.Pending{State: session.NewState(), Next: next, Again: q.again}
-	if err := s.keepPending(v, s.cfg.Sessions.Logins(v.r.Header), p); err != nil {
+	if err := s.keepPending(v, logins, p); err != nil {
 		s.fail(v, internalError, err)
 		return
 	}
@@ -51,13 +55,17 @@ func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
 
 // handOver sends a browser with a fresh or running session at the public host
 // to the host that waits for it.
-func (s *Server) handOver(v *visit, who session.Session, host, binding string) {
-	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{Host: host, Binding: binding, Session: who})
+func (s *Server) handOver(v *visit, who session.Session, host string, q loginQuery) {
+	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{Host: host, Binding: q.bind, Session: who})
 	if err != nil {
 		s.fail(v, internalError, err)
 		return
 	}
-	s.land(v, s.hosts.origin(host)+prefix+"handover?ticket="+url.QueryEscape(ticket))
+	to := s.hosts.origin(host) + prefix + "handover?ticket=" + url.QueryEscape(ticket)
+	if q.again {
+		to += "&again=1" // as at the callback
+	}
+	s.land(v, to)
 }
 
 // handover makes a session of a ticket. Delivered twice by the same browser it
@@ -71,12 +79,13 @@ func (s *Server) handover(v *visit) {
 	if !s.withinRate(v) {
 		return
 	}
-	text := v.r.URL.Query().Get("ticket")
+	query := v.r.URL.Query()
+	text := query.Get("ticket")
 	ticket, ok := s.cfg.Sessions.OpenTicket(text, v.host)
 	logins := s.cfg.Sessions.Logins(v.r.Header)
 	p, mine := logins.FindBound(ticket.Binding)
 	if !ok || !mine {
-		s.strayed(v, p.Again)
+		s.strayed(v, query.Has("again"))
 		return
 	}
 	out, _, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context) session.Outcome {

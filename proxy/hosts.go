@@ -84,6 +84,9 @@ func (h hosts) returnTo(next, host string) (string, string) {
 	}
 	next, _, _ = strings.Cut(next, "#")
 	raw, _, _ := strings.Cut(next, "?")
+	if isPairPath(raw) {
+		return host, raw // a phone logs in on its way to confirm another login
+	}
 	if !plain(raw) {
 		all, _ := readings(raw)
 		for _, p := range all {

@@ -34,6 +34,7 @@ func (s *Server) login(v *visit) {
 		agreed:  query.Get("agreed") == "1",
 		again:   query.Get("again") == "1",
 		bind:    query.Get("bind"),
+		via:     query.Get("via"),
 	}
 	host, next := s.hosts.returnTo(query.Get("next"), v.host)
 	next = withFragment(next, query.Get("next"))
@@ -51,48 +52,33 @@ func (s *Server) login(v *visit) {
 	if q.bind != "" && !q.profile {
 		// Who is logged in here already needs no WeChat to be so there.
 		if l, err := s.session(v); err == nil && l != nil && !l.snapshot {
-			s.handOver(v, *l.session, host, q.bind)
+			s.handOver(v, *l.session, host, q)
 			return
 		}
 	}
 
-	browser := wechat.Detect(v.r.UserAgent())
-	if via := query.Get("via"); via != "mp" && (!browser.InWeChat || browser.WeCom) {
-		s.failPage(v, openInWeChat, nil, pageData{CopyURL: s.location(host, next)})
+	way := s.flow(wechat.Detect(v.r.UserAgent()), q.via)
+	switch way {
+	case flowOpen:
+		s.openPage(v, s.location(host, next))
+		return
+	case flowNone:
+		s.noFlow(v)
 		return
 	}
 	logins := s.cfg.Sessions.Logins(v.r.Header)
-	if logins.Looping(s.now()) {
-		switch l, err := s.session(v); {
-		case err != nil:
-			s.fail(v, storeUnavailable, err)
-			return
-		case l == nil:
-			s.metrics.login(identity.ChannelMP, stepLoopStopped)
-			s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
-				pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
-			return
-		case !q.profile:
-			// No session was lost: several tabs logged in at once.
-			s.redirect(v, http.StatusSeeOther, s.location(host, next))
-			return
-		}
+	if s.stopLoop(v, logins, q, host, next) {
+		return
 	}
-	scope := scopeBase
-	if q.profile {
-		if !q.agreed {
-			// Asking out of the blue is what makes WeChat open a page as a
-			// snapshot: our own page explains, and its button asks.
-			q.agreed = true
-			s.consentPage(v, s.loginURL(v.host, q), s.backFrom(host, next, query.Get("needed") == "1"))
-			return
-		}
-		scope = scopeUserInfo
+	if way == flowMP && q.profile && !q.agreed {
+		// Asking out of the blue is what makes WeChat open a page as a
+		// snapshot: our own page explains, and its button asks.
+		q.agreed = true
+		s.consentPage(v, s.loginURL(v.host, q), s.backFrom(host, next, query.Get("needed") == "1"))
+		return
 	}
-	p := session.Pending{
-		State: session.NewState(), Channel: identity.ChannelMP, AppID: s.cfg.MP.ID, Scope: scope,
-		Next: next, Again: q.again, Bind: q.bind,
-	}
+	p := session.Pending{State: session.NewState(), Next: next, Again: q.again, Bind: q.bind}
+	p.Channel, p.AppID, p.Scope = s.account(way, q.profile)
 	if host != s.hosts.public {
 		p.Host = host
 	}
@@ -101,10 +87,29 @@ func (s *Server) login(v *visit) {
 		return
 	}
 	s.metrics.login(p.Channel, stepStarted)
-	v.outcome = outcomeRedirected
-	s.redirect(v, http.StatusFound, s.cfg.WeChat.AuthorizeURL(wechat.Authorize{
-		AppID: p.AppID, RedirectURI: s.callbackURL(p.Again), Scope: scope, State: p.State,
-	}))
+	s.sendOff(v, way, p, q)
+}
+
+// stopLoop answers the third login of a browser within a minute, and reports
+// whether it did.
+func (s *Server) stopLoop(v *visit, logins *session.Logins, q loginQuery, host, next string) bool {
+	if !logins.Looping(s.now()) {
+		return false
+	}
+	switch l, err := s.session(v); {
+	case err != nil:
+		s.fail(v, storeUnavailable, err)
+	case l == nil:
+		s.metrics.login(identity.ChannelMP, stepLoopStopped)
+		s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
+			pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
+	case q.profile:
+		return false // each of these takes a click
+	default:
+		// No session was lost: several tabs logged in at once.
+		s.redirect(v, http.StatusSeeOther, s.location(host, next))
+	}
+	return true
 }
 
 // callbackURL carries a marker when it ends a second attempt: a browser that

@@ -52,7 +52,7 @@ func TestFirstVisitInsideWeChat(t *testing.T) {
 func TestVisitOutsideWeChat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, nil)
-	for _, agent := range []string{wechattest.UAPlainChrome, wechattest.UAWeCom, desktop, ""} {
+	for _, agent := range []string{phoneChrome, phoneSafari, wechattest.UAWeCom, weComDesktop} {
 		res := w.browser(agent).open("/room/7?a=1")
 		res.page(t, http.StatusOK, pageOpenInWeChat)
 		if !strings.Contains(res.body, w.front.URL+"/room/7?a=1") {

@@ -114,16 +114,15 @@ func (s *Server) nativeLogin(client string) (session.Pending, bool) {
 
 // codeToken asks WeChat whose code it is, in the way of the channel.
 func (s *Server) codeToken(ctx context.Context, p session.Pending, code string) (wechat.Token, error) {
-	switch p.Channel {
-	case identity.ChannelMini:
+	if p.Channel == identity.ChannelMini {
 		who, err := s.cfg.WeChat.Code2Session(ctx, s.cfg.Mini, code)
 		return wechat.Token{OpenID: who.OpenID, UnionID: who.UnionID}, err
-	case identity.ChannelMobile:
-		return s.cfg.WeChat.Exchange(ctx, s.cfg.Mobile, code)
-	case identity.ChannelWeb:
-		return s.cfg.WeChat.Exchange(ctx, s.cfg.Web, code)
 	}
-	return s.cfg.WeChat.Exchange(ctx, s.cfg.MP, code)
+	app, err := s.app(p)
+	if err != nil {
+		return wechat.Token{}, err
+	}
+	return s.cfg.WeChat.Exchange(ctx, app, code)
 }
 
 // network is the part of an address that a client keeps while it moves between

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"wxgate/identity"
@@ -13,6 +14,10 @@ import (
 func (s *Server) own(v *visit) {
 	v.outcome = outcomeOwn
 	name := v.path[min(len(prefix), len(v.path)):]
+	if rest, ok := strings.CutPrefix(name, "pair/"); ok {
+		s.pairing.serve(v, rest)
+		return
+	}
 	serve, allowed := s.route(name)
 	if serve == nil {
 		s.fail(v, notFound, nil)

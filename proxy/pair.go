@@ -97,7 +97,7 @@ func (p *pairing) waitPage(v *visit, text string, pair session.Pair, pending ses
 // again begins the same login anew, with a fresh QR code.
 func (p *pairing) again(v *visit, pair session.Pair, pending session.Pending) string {
 	return p.s.loginURL(v.host, loginQuery{
-		next: p.s.nextOf(pending), profile: pair.Profile, bind: pending.Bind,
+		next: p.s.nextOf(pending), profile: pair.Profile, bind: pending.Bind, via: p.s.viaOf(v, pending),
 	})
 }
 

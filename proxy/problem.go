@@ -53,6 +53,9 @@ var (
 // ofWeChat translates a failed call to WeChat's login.
 func ofWeChat(err error) *problem {
 	var api *wechat.APIError
+	if errors.Is(err, errNoSuchApp) {
+		return invalidCode
+	}
 	if !errors.As(err, &api) {
 		return wechatUnavailable
 	}

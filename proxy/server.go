@@ -119,6 +119,7 @@ type Server struct {
 	sessions  *sessions
 	redeemer  *session.Redeemer
 	limit     *limiter
+	pairing   *pairing
 	im        *imAccounts
 	jssdk     *jssdk
 	streams   *streams
@@ -144,6 +145,7 @@ func New(c Config) (*Server, error) {
 		redeemer: session.NewRedeemer(c.Sessions),
 		limit:    newLimiter(c.LoginRate, c.Now),
 	}
+	s.pairing = newPairing(s)
 	s.sessions = newSessions(s)
 	s.streams = newStreams(c.Metrics)
 	s.im = newIMAccounts(s)

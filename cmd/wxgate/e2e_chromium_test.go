@@ -181,6 +181,7 @@ func TestScreenOtherVisitors(t *testing.T) {
 	s := newScreenStage(t)
 	s.start()
 	public := "http://" + s.listen
+	const phone = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0.0.0 Mobile Safari/537.36"
 	noSession := func(b *tab) {
 		b.t.Helper()
 		if cookie := b.session(); cookie != nil {
@@ -194,7 +195,7 @@ func TestScreenOtherVisitors(t *testing.T) {
 		noSession(b)
 	})
 	t.Run("outside WeChat", func(t *testing.T) {
-		b := c.tab(t, wechattest.UAPlainChrome, chinese)
+		b := c.tab(t, phone, chinese)
 		b.open(public + "/play?room=7")
 		b.notice("请在微信里打开", "open-in-wechat")
 		if address := b.text("#address"); address != public+"/play?room=7" {
@@ -207,7 +208,7 @@ func TestScreenOtherVisitors(t *testing.T) {
 		noSession(b)
 	})
 	t.Run("in English", func(t *testing.T) {
-		b := c.tab(t, wechattest.UAPlainChrome, english)
+		b := c.tab(t, phone, english)
 		b.open(public)
 		b.notice("Open this in WeChat", "open-in-wechat-english")
 	})
