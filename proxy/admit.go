@@ -54,7 +54,7 @@ func (s *Server) listedOrigin(origin string) bool {
 // login, everything else is told that it needs one.
 func (s *Server) refuse(v *visit, p *problem) {
 	if q, ok := wayIn(v, p); ok {
-		s.toLogin(v, q)
+		s.leadToLogin(v, q)
 		return
 	}
 	s.fail(v, p, nil)
@@ -69,6 +69,7 @@ type loginQuery struct {
 	again   bool   // the attempt before this one failed on its way
 	bind    string // of a login that another host waits for
 	via     string // the way to log in, where the User-Agent shall not choose it
+	renew   bool   // of a session that still lives
 }
 
 func (s *Server) loginURL(host string, q loginQuery) string {
@@ -90,6 +91,9 @@ func (s *Server) loginURL(host string, q loginQuery) string {
 	}
 	if q.via != "" {
 		u += "&via=" + url.QueryEscape(q.via)
+	}
+	if q.renew {
+		u += "&renew=1"
 	}
 	return u
 }

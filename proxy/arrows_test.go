@@ -17,6 +17,7 @@ import (
 var arrows = map[string][]string{
 	"cmd/wxgate":             {"proxy", "session", "identity", "wechat", "yunxin", "session/boltstore", "session/redisstore", "cmd/wxgate/clawmachine", "wechat/wechattest", "yunxin/yunxintest"},
 	"cmd/wxgate/clawmachine": {},
+	"deploy/claw-app":        {},
 	"cmd/fakewechat":         {"wechat/wechattest", "yunxin/yunxintest"},
 	"proxy":                  {"session", "identity", "wechat", "yunxin"},
 	"session":                {},

@@ -63,7 +63,9 @@ func (s *Server) callback(v *visit) {
 		return
 	case err != nil:
 		s.metrics.login(p.Channel, stepFailed)
-		s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.retryURL(v, p)})
+		if !s.goesOn(v, p) {
+			s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.retryURL(v, p)})
+		}
 		return
 	}
 	s.conclude(v, logins, p, out, replayed)
@@ -77,6 +79,7 @@ func (s *Server) arrive(v *visit, logins *session.Logins, p session.Pending, tok
 
 func (s *Server) keepLogin(v *visit, logins *session.Logins, p session.Pending, token string) {
 	logins.Finish(p.State, s.now())
+	s.changeOwner(v, logins, token)
 	if err := s.cfg.Sessions.WriteLogins(v.Header(), logins); err != nil {
 		v.cause = err // the session stands without it
 	}
@@ -228,6 +231,9 @@ func (s *Server) loginFailed(v *visit, p session.Pending, failure string) {
 	case failedSnapshot:
 		s.snapshot(v, p)
 	default:
+		if failure != failedBlocked && s.goesOn(v, p) {
+			return
+		}
 		why := problemOf(failure)
 		action := s.retryURL(v, p)
 		if why == loginRefused || why == userBlocked {

@@ -128,6 +128,9 @@ func (s *Server) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
 
+	if s.injects(pr.In) {
+		askPlainly(h)
+	}
 	withhold(h)
 	client := []string{v.client.String()}
 	h["X-Forwarded-For"], h["X-Real-Ip"] = client, client
@@ -191,6 +194,7 @@ func (s *Server) answer(res *http.Response) error {
 		body.leave = s.streams.join(key, &streamed{res.Body, events})
 		res.Body = body
 	}
+	s.inject(v, res)
 	return nil
 }
 

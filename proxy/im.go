@@ -316,20 +316,10 @@ func (s *Server) yunxin(v *visit) {
 		s.fail(v, snapshotVisitor, nil)
 		return
 	}
-	u := l.user
-	if s.im.tokenFor(u) == "" {
-		ctx, cancel := context.WithTimeout(v.r.Context(), imPatience)
-		defer cancel()
-		fresh, err := s.im.ensure(ctx, u.ID)
-		if err != nil || s.im.tokenFor(fresh) == "" {
-			if v.r.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-				err = errors.New("the IM account is still being made")
-			}
-			s.fail(v, accountUnavailable, err)
-			return
-		}
-		s.sessions.stale(l.key)
-		u = fresh
+	u, err := s.imReady(v.r.Context(), l)
+	if err != nil {
+		s.fail(v, accountUnavailable, err)
+		return
 	}
 	a := yunxinAnswer{AppKey: s.im.cfg.Client.AppKey(), Account: u.Yunxin.Accid, Nick: s.displayName(u)}
 	if u.Profile != nil {

@@ -38,7 +38,10 @@ func (s *Server) locate(v *visit) (*problem, error) {
 // session on the way. The error is the cause of the problem, where it has one.
 func (s *Server) judge(v *visit) (demand, *problem, error) {
 	d := s.cfg.Rules.Match(v.r.Method, v.path)
-	if d.reserved || d.level == levelDeny {
+	// What the gateway answers is not for the app, in no spelling; a front
+	// proxy, which cannot be given the answer, is told so too.
+	answered, near := s.cfg.Answers.find(v.r.Method, v.path)
+	if d.reserved || d.level == levelDeny || answered != nil || near {
 		return d, notFound, nil
 	}
 	if s.appPreflight(v) {

@@ -72,6 +72,8 @@ type entry struct {
 	cur     atomic.Pointer[live]
 	used    atomic.Int64 // Unix seconds
 	over    atomic.Bool  // ended on this replica; ids are never used again
+
+	renewed atomic.Int64 // Unix seconds of the last attempt to renew it
 }
 
 func newSessions(s *Server) *sessions {

@@ -30,7 +30,7 @@ func (s *Server) login(v *visit) {
 	}
 	query := v.r.URL.Query()
 	q := loginQuery{
-		profile: query.Get("profile") == "1" || s.cfg.ConsentLogin,
+		profile: query.Get("profile") == "1" || s.cfg.ConsentLogin && !s.renewal(v, query),
 		agreed:  query.Get("agreed") == "1",
 		again:   query.Get("again") == "1",
 		bind:    query.Get("bind"),

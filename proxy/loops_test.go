@@ -10,16 +10,16 @@ import (
 	"wxgate/wechat/wechattest"
 )
 
-// forgetful is a cookie jar that loses cookies of the gateway.
+// forgetful is a cookie jar that loses cookies.
 type forgetful struct {
 	http.CookieJar
-	lose func(name string) bool
+	lose func(host, name string) bool
 }
 
 func (j forgetful) SetCookies(u *url.URL, cookies []*http.Cookie) {
 	var kept []*http.Cookie
 	for _, c := range cookies {
-		if !j.lose(c.Name) {
+		if !j.lose(u.Hostname(), c.Name) {
 			kept = append(kept, c)
 		}
 	}
@@ -29,7 +29,7 @@ func (j forgetful) SetCookies(u *url.URL, cookies []*http.Cookie) {
 // loses makes the browser drop such cookies as often as times says; negative
 // means always.
 func (b *browser) loses(name string, times int) *browser {
-	b.client.Jar = forgetful{b.client.Jar, func(n string) bool {
+	b.client.Jar = forgetful{b.client.Jar, func(_, n string) bool {
 		if n != name || times == 0 {
 			return false
 		}
@@ -122,6 +122,21 @@ func TestSessionCookieAlwaysLost(t *testing.T) {
 			if got := b.open(target).echoed(t).URI; got != target {
 				t.Errorf("landed at %.60s", got)
 			}
+		})
+	}
+}
+
+// A second host has cookies of its own to lose.
+func TestCookiesLostOnASecondHost(t *testing.T) {
+	t.Parallel()
+	for lost, page := range map[string]pageID{"wxgate-login": pageStateLost, "wxgate": pageLoopStopped} {
+		t.Run(lost, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1, nil, second)
+			b := w.browser(iPhone).tab()
+			b.client.Jar = forgetful{b.client.Jar, func(host, name string) bool { return host == "localhost" && name == lost }}
+			b.open(w.other()+"/room/7").page(t, http.StatusBadRequest, page)
+			w.oncePerCode(t, 1)
 		})
 	}
 }

@@ -143,6 +143,7 @@ func (s *Server) logout(v *visit) {
 		}
 	}
 	s.cfg.Sessions.ClearCookies(v.Header())
+	s.clearAppCookies(v)
 	if !isNavigation(v.r) {
 		v.WriteHeader(http.StatusNoContent)
 		return

@@ -139,6 +139,9 @@ func New(c Config) (*Server, error) {
 	if len(c.Upstreams) == 0 && !c.ForwardAuth {
 		return nil, errors.New("proxy: no upstream given")
 	}
+	if c.Yunxin == nil && c.Answers.NeedsYunxin() {
+		return nil, errors.New("proxy: answers use accounts at Yunxin, and there is no Yunxin")
+	}
 	s := &Server{
 		cfg: c, log: c.Logger, metrics: c.Metrics, now: c.Now,
 		hosts:    newHosts(c.PublicURL, c.AllowedHosts),
@@ -184,11 +187,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.own(v)
 		return
 	}
+	if answered, _ := s.cfg.Answers.find(r.Method, v.path); answered != nil {
+		s.answerCall(v, answered)
+		return
+	}
 	switch demand, p, err := s.judge(v); {
 	case err != nil:
 		s.fail(v, p, err)
 	case p != nil:
 		s.refuse(v, p)
+	case s.renew(v, v.live):
 	default:
 		s.forward(v, v.live, demand.token)
 	}

@@ -20,6 +20,9 @@ const (
 	// has a session afterwards.
 	loopWindow = time.Minute
 	loopLimit  = 2
+	// ownerLife is how long a browser remembers whose session it had last:
+	// longer than a session lives, and the most that browsers keep a cookie.
+	ownerLife = 400 * 24 * time.Hour
 
 	stateLength   = 32
 	stateAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -56,6 +59,12 @@ type Logins struct {
 	// session came of. They stand apart from Pending, because a new login with
 	// a long target pushes the former ones out of the cookie.
 	Finished []int64 `json:"f,omitempty"`
+	// Owner marks whose session the browser had last. A cookie with it stays
+	// long beyond the logins, so that the next login can tell.
+	Owner string `json:"u,omitempty"`
+	// Renewed is when, in Unix seconds, the browser was last led through a
+	// login to renew its session.
+	Renewed int64 `json:"w,omitempty"`
 }
 
 // NewState draws a state (165 bits).
@@ -161,7 +170,11 @@ func (m *Manager) WriteLogins(h http.Header, l *Logins) error {
 	if err != nil {
 		return err
 	}
-	m.jar.set(h, m.jar.login, value, pendingLife)
+	life := pendingLife
+	if l.Owner != "" {
+		life = ownerLife
+	}
+	m.jar.set(h, m.jar.login, value, life)
 	return nil
 }
 

@@ -122,6 +122,8 @@ func TestAccepted(t *testing.T) {
 		{"forward-auth beside an upstream", []string{"FORWARD_AUTH", "true", "TRUSTED_PROXIES", "192.0.2.7"}, "FORWARD_AUTH=true"},
 		{"answers on several lines", []string{"ANSWERS", `POST /login = {"id":"{{.User}}"}` + "\n" + `GET /who = {"name":"{{.Name}}"}`},
 			`ANSWERS="POST /login = {\"id\":\"{{.User}}\"}\nGET /who = {\"name\":\"{{.Name}}\"}"`},
+		{"answer of a token", []string{"ANSWERS", `GET /t = {"t":"{{.Token}}"}`, "YUNXIN_APP_KEY", "k", "YUNXIN_APP_SECRET", "s"},
+			`ANSWERS=GET /t = {"t":"{{.Token}}"}`},
 		{"keep the fragment", []string{"KEEP_FRAGMENT", "true"}, "KEEP_FRAGMENT=true"},
 		{"inject", []string{"INJECT", "true"}, "INJECT=true"},
 		{"cookies", []string{"CLEAR_COOKIES", " sid, token = /game/ ,sid=/game,__Host-app,"}, "CLEAR_COOKIES=sid=/,token=/game/,sid=/game,__Host-app=/"},

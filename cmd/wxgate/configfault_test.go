@@ -103,6 +103,8 @@ func TestFaults(t *testing.T) {
 
 		{"answer without a template", []string{"ANSWERS", "POST /tourist"}, "ANSWERS: line 1: ", "METHOD PATH = TEMPLATE"},
 		{"second answer without a path", []string{"ANSWERS", "POST /tourist = {}\nGET = {}"}, "ANSWERS: line 2: ", "METHOD PATH = TEMPLATE"},
+		{"answer of a token without Yunxin", []string{"ANSWERS", `GET /t = {"t":"{{.Token}}"}`}, "ANSWERS: uses .Account, .Token or .AppKey without", "WXGATE_YUNXIN_APP_KEY"},
+		{"answer of a token with half an account", []string{"ANSWERS", `GET /t = {"t":"{{.Token}}"}`, "YUNXIN_APP_KEY", "k"}, "YUNXIN_APP_SECRET: required, because", ""},
 
 		{"fragment switch", []string{"KEEP_FRAGMENT", "#"}, `KEEP_FRAGMENT: "#" is neither`, "true"},
 		{"inject switch", []string{"INJECT", "wxgate.js"}, `INJECT: "wxgate.js" is neither`, "true"},

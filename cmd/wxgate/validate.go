@@ -178,8 +178,13 @@ func (c *config) checkQR() {
 
 func (c *config) checkYunxin() {
 	together(&c.YunxinAppKey.variable, &c.YunxinAppSecret.variable)
-	if c.YunxinRequired.Value && c.YunxinAppKey.ok() && c.YunxinAppSecret.ok() && !c.YunxinAppKey.given() {
-		c.YunxinRequired.fault("is true without an account at Yunxin; give WXGATE_YUNXIN_APP_KEY and WXGATE_YUNXIN_APP_SECRET")
+	const missing = "without an account at Yunxin; give WXGATE_YUNXIN_APP_KEY and WXGATE_YUNXIN_APP_SECRET"
+	off := c.YunxinAppKey.ok() && c.YunxinAppSecret.ok() && !c.YunxinAppKey.given()
+	if off && c.YunxinRequired.Value {
+		c.YunxinRequired.fault("is true " + missing)
+	}
+	if off && c.Answers.ok() && c.Answers.Value.NeedsYunxin() {
+		c.Answers.fault("uses .Account, .Token or .AppKey " + missing)
 	}
 	if !c.YunxinURLs.given() && c.YunxinAPI.ok() {
 		c.YunxinURLs.Value = slices.Clone(yunxinBases[c.YunxinAPI.Value])
