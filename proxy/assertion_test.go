@@ -123,12 +123,12 @@ func TestAssertionFollowsTheUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	second := b.fetch("/x").echoed(t)
 	if c := claims(t, second.Header.Get("X-Wxgate-Assertion")); c.Name != "小美" || len(c.MergedFrom) != 1 || second.Header.Get("X-Wxgate-Name") != "%E5%B0%8F%E7%BE%8E" {
 		t.Errorf("the app is told %q and %+v", second.Header, c)
 	}
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	if third := b.fetch("/x").echoed(t); third.Header.Get("X-Wxgate-Assertion") != second.Header.Get("X-Wxgate-Assertion") {
 		t.Error("signed again without need")
 	}

@@ -298,7 +298,7 @@ func TestLoginReplacesTheSession(t *testing.T) {
 	if second == "" || second == first || b.cookies()["wxgate"] == old {
 		t.Errorf("user %q, before %q", second, first)
 	}
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	if res := w.with(old, "/"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the former session still answers %d", res.StatusCode)
 	}

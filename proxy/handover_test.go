@@ -63,7 +63,7 @@ func TestTicketIsForOneBrowserOnce(t *testing.T) {
 	if res := s.open(strings.Replace(ticket, w.other(), w.front.URL, 1)); sessionOf(res.Response) != "" {
 		t.Error("another host took the ticket")
 	}
-	if res := s.open(ticket[:len(ticket)-1] + "x"); sessionOf(res.Response) != "" {
+	if res := s.open(ticket[:len(ticket)-1] + "_x"); sessionOf(res.Response) != "" {
 		t.Error("a changed ticket was taken")
 	}
 	first, again := s.open(ticket), s.open(ticket)

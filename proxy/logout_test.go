@@ -82,7 +82,7 @@ func TestLogout(t *testing.T) {
 			if n := len(store.keys(t, "s:")); n != 0 {
 				t.Errorf("%d sessions are stored", n)
 			}
-			w.clock.advance(fiveSeconds)
+			w.clock.advance(settled)
 			for range 4 {
 				if res := w.with(old, "/x"); res.StatusCode != http.StatusUnauthorized {
 					t.Fatalf("a copy of the cookie still gets %d", res.StatusCode)
@@ -110,7 +110,7 @@ func TestLogoutEndsAtOnceWhereItHappens(t *testing.T) {
 	if rec := copied.peek(here, "/x", "Sec-Fetch-Dest", "empty"); rec.Code != http.StatusUnauthorized {
 		t.Errorf("where it was ended it still gets %d", rec.Code)
 	}
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	if rec := copied.peek(there, "/x", "Sec-Fetch-Dest", "empty"); rec.Code != http.StatusUnauthorized {
 		t.Errorf("on the other replica it still gets %d after five seconds", rec.Code)
 	}
@@ -165,7 +165,7 @@ func TestLogoutClosesStreams(t *testing.T) {
 			} else {
 				w.route(there)
 				b.do(http.MethodPost, "/.wxgate/logout")
-				w.clock.advance(fiveSeconds / 2)
+				w.clock.advance(settled / 2)
 				here.watchStreams(context.Background())
 			}
 			var timeout net.Error

@@ -219,7 +219,7 @@ func TestBlockedUser(t *testing.T) {
 	user := b.login()
 	b.fetch("/x")
 	w.setStatus(user, identity.StatusBlocked)
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	for range 4 { // on either replica
 		b.open("/x").page(t, http.StatusForbidden, pageUserBlocked)
 	}
@@ -254,7 +254,7 @@ func TestErasedUser(t *testing.T) {
 	b := w.browser(iPhone)
 	user := b.login()
 	w.setStatus(user, identity.StatusErased)
-	w.clock.advance(fiveSeconds)
+	w.clock.advance(settled)
 	if res := b.fetch("/x"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("answered %d %s", res.StatusCode, res.body)
 	}

@@ -20,8 +20,8 @@ import (
 	"wxgate/wechat/wechattest"
 )
 
-// fiveSeconds is how long what was ended or changed may still be served.
-const fiveSeconds = 5 * time.Second
+// settled is how long what was ended or changed may still be served.
+const settled = 5 * time.Second
 
 func secretOf(text string) []byte {
 	sum := sha256.Sum256([]byte(text))

@@ -64,9 +64,11 @@ func (s *streams) endIf(key string, wanted func(stream) bool) {
 		}
 	}
 	s.mu.Unlock()
+	var ended sync.WaitGroup
 	for _, st := range list {
-		st.end()
+		ended.Go(st.end) // each may have to wait for a client that is stuck
 	}
+	ended.Wait()
 }
 
 func (s *streams) keys() []string {
@@ -175,21 +177,20 @@ func (u *upgraded) CloseWrite() error {
 // 5.5.1 and 7.4.1).
 var goingAway = []byte{0x88, 0x02, 0x03, 0xe9}
 
-// closePatience is how long a going-away frame may take to be sent.
+// closePatience is how long the last write before the end may take.
 const closePatience = time.Second
 
 func (u *upgraded) endless() bool { return true }
 
 // end closes the connection, with a close frame if the app stands between two
-// frames and nobody is stuck in a write.
+// frames. A write that is stuck gives way when its patience is over.
 func (u *upgraded) end() {
-	if u.mu.TryLock() {
-		if u.frames.between() {
-			u.Conn.SetWriteDeadline(time.Now().Add(closePatience))
-			u.Conn.Write(goingAway)
-		}
-		u.mu.Unlock()
+	u.Conn.SetWriteDeadline(time.Now().Add(closePatience))
+	u.mu.Lock()
+	if u.frames.between() {
+		u.Conn.Write(goingAway)
 	}
+	u.mu.Unlock()
 	u.Close()
 }
 

@@ -40,7 +40,8 @@ func (m *Manager) SealTicket(t Ticket) (string, error) {
 
 // OpenTicket reads a ticket that host may redeem now.
 func (m *Manager) OpenTicket(text, host string) (Ticket, bool) {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	// Strict: one ticket has one spelling.
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return Ticket{}, false
 	}
