@@ -51,6 +51,9 @@ func (s *Server) judge(v *visit) (demand, *problem, error) {
 	if err != nil && d.level != levelPublic {
 		return d, storeUnavailable, err
 	}
+	if l != nil && d.level == levelPublic && l.user.Status == identity.StatusBlocked {
+		l, v.live = nil, nil // anybody may see this, but nobody is to act as a blocked user
+	}
 	return d, s.admit(v, l, d), nil
 }
 

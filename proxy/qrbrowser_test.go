@@ -25,8 +25,9 @@ import (
 
 // qrTab is a tab in a browser profile of its own.
 type qrTab struct {
-	t   *testing.T
-	ctx context.Context
+	t      *testing.T
+	ctx    context.Context
+	frames map[string]bool // those that were attached to
 }
 
 const (
@@ -48,7 +49,7 @@ func newQRTab(t *testing.T, chromium context.Context, agent, language string, wi
 	if width == phoneWidth {
 		options = []chromedp.EmulateViewportOption{chromedp.EmulateScale(2), chromedp.EmulateMobile}
 	}
-	b := &qrTab{t, ctx}
+	b := &qrTab{t, ctx, map[string]bool{}}
 	b.do(chromedp.EmulateViewport(width, height, options...))
 	devtools(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
 	devtools(b, devnet.Enable, devnet.EnableParams{})
@@ -105,7 +106,8 @@ func (b *qrTab) until(expression, want string) {
 
 func (b *qrTab) title(id pageID) { b.t.Helper(); b.until("document.title", pageTopics[id].zh.Title) }
 
-// frame attaches to the frame of another site in the page.
+// frame attaches to the frame of another site in the page, once to each: the one
+// of the page before may linger, and whoever attaches to that waits for ever.
 func (b *qrTab) frame(address string) *qrTab {
 	b.t.Helper()
 	tick, end := time.NewTicker(20*time.Millisecond), time.After(tabPatience)
@@ -116,13 +118,14 @@ func (b *qrTab) frame(address string) *qrTab {
 			b.t.Fatal(err)
 		}
 		for _, target := range targets {
-			if target.Type == "iframe" && strings.HasPrefix(target.URL, address) {
+			if id := string(target.TargetID); target.Type == "iframe" && strings.HasPrefix(target.URL, address) && !b.frames[id] {
+				b.frames[id] = true
 				ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithTargetID(target.TargetID))
 				b.t.Cleanup(stop)
 				if err := chromedp.Do(ctx); err != nil { // begins it; must have no time limit
 					b.t.Fatal(err)
 				}
-				return &qrTab{b.t, ctx}
+				return &qrTab{b.t, ctx, map[string]bool{}}
 			}
 		}
 		select {
