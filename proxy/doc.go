@@ -4,16 +4,21 @@
 //	request ─ id, log record ─ strip look-alikes ─ host? ─ verification file?
 //	   │
 //	   ├─ /.wxgate/…   login ─→ WeChat ─→ callback ─→ session ─→ 303
-//	   │               logout, me, yunxin, jwks.json
+//	   │               pair, handover, exchange: the other ways to a session
+//	   │               me, yunxin, jssdk, wxgate.js, logout: for pages
+//	   │               auth: a front proxy's question, jwks.json
 //	   │
-//	   └─ rule for the path ─ session ─ admit ─┬─ forward with identity ─→ app
-//	                                           └─ 302 to login, 401, 403, 404
+//	   ├─ a call that is answered in the app's place
+//	   │
+//	   └─ judge: rule for the path, session, admit ─┬─ forward with identity ─→ app
+//	                                                └─ 302 to login, 401, 403, 404
 //
-// ServeHTTP (server.go) shows this order on one page; login.go and callback.go
-// are the two halves of a login; live.go is the five-second cache that keeps
-// the store and the signer out of hot requests; forward.go is all that touches
-// a request or an answer on its way; problem.go is the only place that turns a
-// failure into a status and words.
+// ServeHTTP (server.go) shows this order on one page, judge.go the decision
+// that it shares with forward-auth. login.go picks the way in, callback.go is
+// the return and finish.go what a code turns into; live.go is the five-second
+// cache that keeps the store and the signer out of hot requests; forward.go is
+// all that touches a request or an answer on its way; problem.go is the only
+// place that turns a failure into a status and words.
 //
 // It is the one package that knows all four leaves (session, identity, wechat,
 // yunxin) and translates between them; they do not know each other. It refuses

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -173,5 +174,23 @@ func TestLogoutClosesStreams(t *testing.T) {
 				t.Errorf("the stream went on with %q, %v", rest, err)
 			}
 		})
+	}
+}
+
+func TestLogoutFormNamesTheNextPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil)
+	for _, form := range []string{"next=%2Fbye%3Fa%3D1", "next=%2Fbye%3Fa%3D1&junk=" + strings.Repeat("x", 100)} {
+		r, _ := http.NewRequest(http.MethodPost, w.front.URL+"/.wxgate/logout", strings.NewReader(form))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Accept", "text/html")
+		res, err := direct.Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != w.front.URL+"/bye?a=1" {
+			t.Errorf("%d to %s", res.StatusCode, res.Header.Get("Location"))
+		}
 	}
 }

@@ -128,6 +128,9 @@ func meOf(l *live) meAnswer {
 	return a
 }
 
+// maxLogoutForm bounds the form that a logout may come with, in bytes.
+const maxLogoutForm = 8 << 10
+
 // logout ends this session. Only our own pages and those of listed origins may
 // ask for it; the cookie's SameSite would not stop a page of a sibling
 // sub-domain.
@@ -148,7 +151,9 @@ func (s *Server) logout(v *visit) {
 		v.WriteHeader(http.StatusNoContent)
 		return
 	}
-	host, next := s.hosts.returnTo(v.r.URL.Query().Get("next"), v.host)
+	// A form may say it in its address or as one of its fields.
+	v.r.Body = http.MaxBytesReader(v, v.r.Body, maxLogoutForm)
+	host, next := s.hosts.returnTo(v.r.FormValue("next"), v.host)
 	s.redirect(v, http.StatusSeeOther, s.location(host, next))
 }
 

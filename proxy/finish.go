@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+
+	"wxgate/identity"
+	"wxgate/session"
+	"wxgate/wechat"
+)
+
+// finishLogin turns a code into a session. It runs once per code and may outlive
+// the request that brought it, so it touches nothing of that but its id. Its
+// store round trips are: one read or three writes for the user, one write for
+// a due IM account, one write for the session; the redeemer adds a claim
+// before and the outcome after.
+func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
+	log := s.log.With("id", requestID, "channel", p.Channel)
+	failed := func(word, what string, err error) session.Outcome {
+		s.metrics.login(p.Channel, stepFailed)
+		log.LogAttrs(ctx, slog.LevelError, what, slog.Any("error", err))
+		return session.Outcome{Failure: word}
+	}
+	token, err := s.codeToken(ctx, p, code)
+	if err != nil {
+		word := failedWeChat
+		switch ofWeChat(err) {
+		case invalidCode:
+			word = failedCode
+		case loginRefused:
+			word = failedRefused
+		case wechatMisconfigured:
+			word = failedConfig
+		}
+		return failed(word, "WeChat did not accept the code", err)
+	}
+	s.metrics.login(p.Channel, stepExchanged)
+	if token.Snapshot {
+		// The ids are of a virtual account. No user, no session.
+		s.metrics.login(p.Channel, stepSnapshot)
+		return session.Outcome{Failure: failedSnapshot}
+	}
+	login := identity.Login{
+		Platform: s.cfg.Platform, Channel: p.Channel, AppID: p.AppID, OpenID: token.OpenID, UnionID: token.UnionID, At: s.now(),
+	}
+	if p.Scope != scopeBase && token.AccessToken != "" {
+		s.addProfile(ctx, log, &login, token)
+		if p.Channel == identity.ChannelMP {
+			s.keepConsent(ctx, log, p, token)
+		}
+	}
+	res, err := s.cfg.Users.Resolve(ctx, login)
+	if err != nil {
+		return failed(failedStore, "the user could not be stored", err)
+	}
+	s.noteResolution(log, res)
+	if p.Channel == identity.ChannelMP && p.Scope == scopeBase {
+		s.freshenProfile(ctx, log, p, login.OpenID, res.User)
+	}
+	if res.User.Status == identity.StatusBlocked {
+		return session.Outcome{Failure: failedBlocked}
+	}
+	if err := s.im.afterLogin(ctx, res.User); byYunxin(err) {
+		return failed(failedAccount, "the IM account is required and could not be made", err)
+	} else if err != nil {
+		return failed(failedStore, "the IM account to be made could not be noted", err)
+	}
+	cookie, _, err := s.cfg.Sessions.Create(ctx, session.Session{
+		User: res.User.ID, Channel: p.Channel, AppID: p.AppID, OpenID: login.OpenID, UnionID: login.UnionID, Scope: p.Scope,
+	})
+	if err != nil {
+		return failed(failedStore, "the session could not be stored", err)
+	}
+	s.metrics.login(p.Channel, stepCompleted)
+	return session.Outcome{Token: cookie}
+}
+
+// addProfile asks for name and avatar. Without them the login is still a
+// login: the person agreed, and the code is used up.
+func (s *Server) addProfile(ctx context.Context, log *slog.Logger, login *identity.Login, token wechat.Token) {
+	info, err := s.cfg.WeChat.UserInfo(ctx, token.AccessToken, token.OpenID)
+	if err != nil {
+		log.Error("WeChat did not give the profile; the login goes on without", "error", err)
+		return
+	}
+	login.Profile = &identity.Profile{Name: info.Nickname, Avatar: info.AvatarURL, UpdatedAt: login.At}
+	if login.UnionID == "" {
+		login.UnionID = info.UnionID
+	}
+}
+
+func (s *Server) noteResolution(log *slog.Logger, res identity.Resolution) {
+	if res.Created {
+		s.metrics.usersCreated.Inc()
+		log.Info("user created", "user", res.User.ID)
+	}
+	if res.Conflict {
+		log.Warn("the unionid of this login belongs to another user; both were left as they are", "user", res.User.ID)
+	}
+}
+
+// retire ends the session that the browser had before this login. One that the
+// same login made already (WeChat's second delivery with another code) stays:
+// its cookie may be the one that the browser keeps.
+func (s *Server) retire(v *visit, p session.Pending) {
+	l, err := s.session(v)
+	if err != nil || l == nil || l.snapshot || l.session.CreatedAt.Unix() >= p.Started {
+		return
+	}
+	if err := s.sessions.end(v.r.Context(), l.key); err != nil {
+		s.log.Warn("the session before this login could not be ended; it runs out by itself", "id", v.id, "error", err)
+	}
+	v.live = nil
+}
