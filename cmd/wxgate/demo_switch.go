@@ -45,13 +45,18 @@ var switchPage = template.Must(template.New("switch").Parse(`<!doctype html>
 <html lang="zh-CN"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>wxgate demo · 换一个访客</title>
 <style>
-body{font:16px/1.6 system-ui,"PingFang SC",sans-serif;max-width:26rem;margin:12vh auto;padding:0 1.5rem;color:#1d1d1f;background:#fff8f1}
+body{font:16px/1.6 system-ui,"PingFang SC",sans-serif;max-width:26rem;margin:6vh auto;padding:0 1.5rem;color:#1d1d1f;background:#fff8f1}
 label{display:block;margin:1.2rem 0 .3rem;color:#6e6e73}
 select,button{width:100%;font:inherit;padding:.7rem;border-radius:.8rem;border:1px solid #e5d5c5;background:#fff;color:inherit}
+h1{margin:0}h2{font-size:1rem;margin:2rem 0 0}
+.story{margin-top:.7rem}
 button{margin-top:1.6rem;border:0;background:#f25c5c;color:#fff;font-weight:600}
 </style>
 <h1>换一个访客</h1>
-<p>wxgate demo: who visits, and with what.</p>
+<p>wxgate demo: the usual ways in. Each logs out and comes back as somebody else.</p>
+{{range .Stories}}<form method="post" action="{{$.Action}}"><input type="hidden" name="visitor" value="{{.Visitor}}"><input type="hidden" name="client" value="{{.Client}}"><button class="story">{{.Label}}</button></form>
+{{end}}
+<h2>或者自己选 · or choose</h2>
 <form method="post" action="{{.Action}}">
 <label for="visitor">谁来了 Visitor</label><select id="visitor" name="visitor">{{range .Visitors}}<option value="{{.Value}}">{{.Label}}</option>{{end}}</select>
 <label for="client">用什么打开 Client</label><select id="client" name="client">{{range .Clients}}<option value="{{.Value}}">{{.Label}}</option>{{end}}</select>
@@ -59,10 +64,24 @@ button{margin-top:1.6rem;border:0;background:#f25c5c;color:#fff;font-weight:600}
 </form>
 `))
 
+// demoStory is a visitor with a client, as one button.
+type demoStory struct{ Label, Visitor, Client string }
+
+var demoStories = []demoStory{
+	{"iPhone 微信 · as iPhone", "xiaomei", "iphone"},
+	{"Android，回调两次 · as Android with double callback", "xiaomei", demoDouble},
+	{"电脑扫码 · as a PC", "xiaomei", "pc"},
+	{"快照页访客 · as a snapshot visitor", "snapshot", "iphone"},
+	{"小程序 · as a mini program", "xiaomei", "mini"},
+}
+
 func serveSwitchPage(w http.ResponseWriter, choices clawmachine.Switcher) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	switchPage.Execute(w, choices)
+	switchPage.Execute(w, struct {
+		clawmachine.Switcher
+		Stories []demoStory
+	}{choices, demoStories})
 }
 
 // withWayOut adds to the gateway's own pages a link to the demo's switch: who
