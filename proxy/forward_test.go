@@ -98,7 +98,7 @@ func TestBigBodiesNeedNoMemory(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 24<<20 {
+	if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
 		t.Errorf("%d MB were allocated for four bodies of 64", used>>20)
 	}
 }
