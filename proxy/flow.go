@@ -211,7 +211,7 @@ func (s *Server) conclude(v *visit, logins *session.Logins, p session.Pending, o
 	if p.Bind != "" {
 		if l, err := s.sessions.get(v.r.Context(), out.Token); err == nil && l != nil {
 			s.keepLogin(v, logins, p, out.Token)
-			s.handOver(v, *l.session, p.Host, loginQuery{bind: p.Bind, again: p.Again})
+			s.handOver(v, l, p.Host, loginQuery{bind: p.Bind, again: p.Again})
 			return
 		}
 	}

@@ -55,8 +55,8 @@ func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
 
 // handOver sends a browser with a fresh or running session at the public host
 // to the host that waits for it.
-func (s *Server) handOver(v *visit, who session.Session, host string, q loginQuery) {
-	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{Host: host, Binding: q.bind, Session: who})
+func (s *Server) handOver(v *visit, l *live, host string, q loginQuery) {
+	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{Host: host, Binding: q.bind, Source: l.key})
 	if err != nil {
 		s.fail(v, internalError, err)
 		return
@@ -88,20 +88,25 @@ func (s *Server) handover(v *visit) {
 		s.strayed(v, query.Has("again"))
 		return
 	}
-	out, _, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context) session.Outcome {
-		token, _, err := s.cfg.Sessions.Create(ctx, ticket.Session)
+	id := v.id
+	out, replayed, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context) session.Outcome {
+		failure, token, err := s.takeOver(ctx, ticket.Source)
 		if err != nil {
-			s.log.Error("the session could not be stored", "id", v.id, "error", err)
-			return session.Outcome{Failure: failedStore}
+			s.log.Error("a login could not be handed over", "id", id, "error", err)
 		}
-		return session.Outcome{Token: token}
+		return session.Outcome{Failure: failure, Token: token}
 	})
 	switch {
-	case errors.Is(err, session.ErrForeignCode), errors.Is(err, session.ErrCodeLost):
-		s.strayed(v, p.Again)
-	case err != nil || out.Failure != "":
+	case errors.Is(err, session.ErrForeignCode), errors.Is(err, session.ErrCodeLost), out.Failure == failedCode:
+		s.strayed(v, query.Has("again"))
+	case err != nil:
 		s.failPage(v, storeUnavailable, err, pageData{ActionURL: s.location(v.host, p.Next)})
+	case out.Failure != "":
+		s.failPage(v, problemOf(out.Failure), errors.New("hand-over failed: "+out.Failure), pageData{ActionURL: s.location(v.host, p.Next)})
 	default:
+		if !replayed {
+			s.retire(v, p)
+		}
 		s.arrive(v, logins, p, out.Token)
 	}
 }

@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"wxgate/identity"
 )
 
 // second gives a world another host, which shares no cookies with the first.
@@ -89,5 +92,56 @@ func TestSharedCookieDomainNeedsNoTicket(t *testing.T) {
 		if got := s.sharesCookies(host); got != want {
 			t.Errorf("%s: %v", host, got)
 		}
+	}
+}
+
+// A ticket is a promise about a session that may be ended before it is kept.
+func TestTicketOfAnEndedSession(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *world, b *browser){
+		"logout": func(w *world, b *browser) {
+			if res := b.do(http.MethodPost, "/.wxgate/logout", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Dest", "empty"); res.StatusCode != http.StatusNoContent {
+				t.Errorf("logout: %d", res.StatusCode)
+			}
+		},
+		"blocked": func(w *world, b *browser) {
+			w.replicas[0].cfg.Users.Update(t.Context(), b.me().User, func(u *identity.User) error {
+				u.Status = identity.StatusBlocked
+				return nil
+			})
+		},
+	} {
+		w := newWorld(t, 1, nil, second)
+		b := w.browser(iPhone)
+		b.open("/")
+		s := b.stay()
+		at, ticket := w.other()+"/room/7", ""
+		for ticket == "" {
+			if at = s.open(at).Header.Get("Location"); strings.Contains(at, "/handover?") {
+				ticket = at
+			}
+		}
+		end(w, b)
+		if res := s.open(ticket); sessionOf(res.Response) != "" {
+			t.Errorf("%s: the ticket gave a session all the same", name)
+		}
+	}
+}
+
+// Handing a login over does not lengthen it.
+func TestHandedOverSessionEndsWithItsLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil, second)
+	b := w.browser(iPhone)
+	b.open("/")
+	begun := b.me().Session
+	w.clock.advance(time.Hour)
+	b.open(w.other() + "/")
+	var there meAnswer
+	if err := json.Unmarshal([]byte(b.fetch(w.other()+"/.wxgate/me").body), &there); err != nil || there.User == "" {
+		t.Fatalf("%+v, %v", there, err)
+	}
+	if there.Session != begun {
+		t.Errorf("the session there is %v, the login was %v", there.Session, begun)
 	}
 }

@@ -38,6 +38,12 @@ func (s *Server) locate(v *visit) (*problem, error) {
 // session on the way. The error is the cause of the problem, where it has one.
 func (s *Server) judge(v *visit) (demand, *problem, error) {
 	d := s.cfg.Rules.Match(v.r.Method, v.path)
+	for _, method := range otherMethods(v.r.Header) {
+		d = d.and(s.cfg.Rules.Match(method, v.path))
+		if answered, _ := s.cfg.Answers.find(method, v.path); answered != nil {
+			return d, notFound, nil
+		}
+	}
 	// What the gateway answers is not for the app, in no spelling; a front
 	// proxy, which cannot be given the answer, is told so too.
 	answered, near := s.cfg.Answers.find(v.r.Method, v.path)
@@ -55,6 +61,35 @@ func (s *Server) judge(v *visit) (demand, *problem, error) {
 		l, v.live = nil, nil // anybody may see this, but nobody is to act as a blocked user
 	}
 	return d, s.admit(v, l, d), nil
+}
+
+// otherMethods are those that an app with a method override would read the
+// request as (X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override, in any
+// spelling): the request has to meet their rules too. The header itself goes
+// on untouched.
+func otherMethods(h http.Header) (methods []string) {
+	for name, values := range h {
+		if len(name) < len("X-Http-Method") || name[0]|0x20 != 'x' || !overridesMethod(name) {
+			continue
+		}
+		for _, value := range values {
+			methods = append(methods, strings.ToUpper(strings.TrimSpace(value)))
+		}
+	}
+	return methods
+}
+
+func overridesMethod(name string) bool {
+	letters := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r |= 0x20
+		}
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, name)
+	return letters == "xhttpmethodoverride" || letters == "xhttpmethod" || letters == "xmethodoverride"
 }
 
 // withhold removes what proves a session to us, and nothing else, from what

@@ -321,7 +321,10 @@ func (c *sessions) alive(ctx context.Context, key string, maxAge time.Duration) 
 	e.used.Store(c.now().Unix())
 	l, err := c.refresh(ctx, e, maxAge)
 	if err != nil {
-		return true
+		l = e.cur.Load() // what is known already holds in an outage too
+	}
+	if l == nil {
+		return !e.over.Load()
 	}
 	return l.session != nil && c.now().Before(l.session.ExpiresAt) && !e.over.Load() && l.user.Status != identity.StatusBlocked
 }

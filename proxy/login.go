@@ -52,7 +52,7 @@ func (s *Server) login(v *visit) {
 	if q.bind != "" && !q.profile {
 		// Who is logged in here already needs no WeChat to be so there.
 		if l, err := s.session(v); err == nil && l != nil && !l.snapshot {
-			s.handOver(v, *l.session, host, q)
+			s.handOver(v, l, host, q)
 			return
 		}
 	}

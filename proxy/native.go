@@ -93,6 +93,10 @@ func (s *Server) exchange(v *visit) {
 		s.fail(v, storeUnavailable, err)
 		return
 	}
+	if l.user.Status == identity.StatusBlocked {
+		s.fail(v, userBlocked, nil) // since the first delivery of this code
+		return
+	}
 	v.live = l
 	s.writeJSON(v, http.StatusOK, exchangeAnswer{
 		SessionToken: session.BearerPrefix + out.Token,

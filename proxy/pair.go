@@ -172,7 +172,7 @@ func (p *pairing) atPC(v *visit, text string, pair session.Pair, logins *session
 func (p *pairing) finish(v *visit, text string, pair session.Pair, a session.PairAnswer, logins *session.Logins, pending session.Pending) {
 	log := p.s.log.With("id", v.id, "channel", pending.Channel)
 	out, replayed, err := p.s.redeemer.Redeem(v.r.Context(), "pair", text, pending.State, func(ctx context.Context) session.Outcome {
-		word, token, err := p.login(ctx, a)
+		word, token, err := p.s.takeOver(ctx, a.Phone)
 		if word != "" {
 			p.s.metrics.login(pending.Channel, stepFailed)
 			log.Error("the login that the phone confirmed came to nothing", "why", word, "error", err)
@@ -189,39 +189,6 @@ func (p *pairing) finish(v *visit, text string, pair session.Pair, a session.Pai
 	default:
 		p.s.conclude(v, logins, pending, out, replayed)
 	}
-}
-
-// login makes a session for the user of the phone's session, if that one still
-// lives. failure is a word of loginFailed's, "" if there is a token.
-func (p *pairing) login(ctx context.Context, a session.PairAnswer) (failure, token string, err error) {
-	phone, found, err := p.s.cfg.Sessions.Load(ctx, a.Phone)
-	if err != nil {
-		return failedStore, "", err
-	}
-	if !found {
-		return failedCode, "", errors.New("the phone's session has ended")
-	}
-	user, found, err := p.s.cfg.Users.User(ctx, phone.User)
-	switch {
-	case err != nil:
-		return failedStore, "", err
-	case !found || user.Status == identity.StatusErased:
-		return failedCode, "", errors.New("the user is gone")
-	case user.Status == identity.StatusBlocked:
-		return failedBlocked, "", errors.New("the user is blocked")
-	}
-	if err := p.s.im.afterLogin(ctx, user); byYunxin(err) {
-		return failedAccount, "", err
-	} else if err != nil {
-		return failedStore, "", err
-	}
-	token, _, err = p.s.cfg.Sessions.Create(ctx, session.Session{
-		User: user.ID, Channel: phone.Channel, AppID: phone.AppID, OpenID: phone.OpenID, UnionID: phone.UnionID, Scope: phone.Scope,
-	})
-	if err != nil {
-		return failedStore, "", err
-	}
-	return "", token, nil
 }
 
 // phone is the session of the phone that scanned, or nil after it was sent to

@@ -73,6 +73,9 @@ func (p *pairing) enter(binding string) (leave func(), ok bool) {
 // state is one look at the store. An answer counts even if it came in the last
 // second.
 func (p *pairing) state(ctx context.Context, text string, pair session.Pair) (string, error) {
+	if !p.s.now().Before(pair.Started.Add(2 * session.PairLife)) {
+		return waitExpired, nil // no answer lives as long, so nothing has to be asked
+	}
 	a, answered, err := p.s.cfg.Sessions.PairAnswered(ctx, text)
 	switch {
 	case err != nil:

@@ -185,3 +185,24 @@ func BenchmarkRulesMatch(b *testing.B) {
 		})
 	}
 }
+
+// An app that reads the method from a header must not be led around the rules.
+func TestMethodOverrideMeetsBothRules(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil, rules("public POST /comments; user DELETE /comments; deny PUT /comments"))
+	b := w.browser(iPhone)
+	if res := b.do(http.MethodPost, "/comments"); res.StatusCode != http.StatusOK {
+		t.Errorf("POST: %d", res.StatusCode)
+	}
+	for _, name := range []string{"X-HTTP-Method-Override", "X-Http-Method", "X_Method_Override", "x.http.method.override"} {
+		if res := b.do(http.MethodPost, "/comments", name, "delete"); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: DELETE: %d", name, res.StatusCode)
+		}
+		if res := b.do(http.MethodPost, "/comments", name, "PUT"); res.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: PUT: %d", name, res.StatusCode)
+		}
+	}
+	if got := b.do(http.MethodPost, "/comments", "X-HTTP-Method-Override", "POST").echoed(t).Header.Get("X-Http-Method-Override"); got != "POST" {
+		t.Errorf("the header itself arrived as %q", got)
+	}
+}

@@ -85,13 +85,29 @@ func NewManager(c Config) (*Manager, error) {
 // Create starts a session with a fresh id and returns the token that proves
 // it. Who, channel and account come from s; the times are set here.
 func (m *Manager) Create(ctx context.Context, s Session) (token string, _ *Session, err error) {
+	s.CreatedAt = m.now()
+	s.ExpiresAt = s.CreatedAt.Add(m.ttl)
+	return m.begin(ctx, s)
+}
+
+// Derive starts a session for the same login elsewhere: on another host, or on
+// a PC by way of the phone. Nobody authenticated anew, so it ends when the one
+// that it comes from would; else a copied session could live for ever by being
+// handed on.
+func (m *Manager) Derive(ctx context.Context, source *Session) (token string, _ *Session, err error) {
+	if source.ended(m.now(), m.idle) {
+		return "", nil, errors.New("session: the session to derive from is over")
+	}
+	return m.begin(ctx, *source)
+}
+
+func (m *Manager) begin(ctx context.Context, s Session) (token string, _ *Session, err error) {
 	id := randomText(43, base62)
 	token, err = m.tokens[0].Encode(sessionCookieName, id)
 	if err != nil {
 		return "", nil, err
 	}
-	now := m.now()
-	s.CreatedAt, s.LastSeen, s.ExpiresAt = now, now, now.Add(m.ttl)
+	s.LastSeen = m.now()
 	s.key = sessionKey(id)
 	value, err := encode(&s)
 	if err != nil {

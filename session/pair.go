@@ -102,7 +102,8 @@ func cutSized(b []byte) (field, rest []byte, ok bool) {
 	if len(b) == 0 || len(b) < 1+int(b[0]) {
 		return nil, nil, false
 	}
-	return b[1 : 1+b[0]], b[1+b[0]:], true
+	end := 1 + int(b[0])
+	return b[1:end], b[end:], true
 }
 
 // PairWord is what became of a Pair on the phone.

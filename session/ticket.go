@@ -17,8 +17,9 @@ type Ticket struct {
 	// browser keeps there.
 	Host    string `json:"h"`
 	Binding string `json:"b"`
-	// Session says who logged in; its times are set anew.
-	Session Session `json:"s"`
+	// Source is the key of the session that is handed over. It is looked at
+	// again when the ticket is redeemed: it may have been ended since.
+	Source string `json:"s"`
 	// Expires in Unix seconds.
 	Expires int64 `json:"e"`
 }
@@ -40,10 +41,9 @@ func (m *Manager) SealTicket(t Ticket) (string, error) {
 
 // OpenTicket reads a ticket that host may redeem now.
 func (m *Manager) OpenTicket(text, host string) (Ticket, bool) {
-	// Strict: one ticket has one spelling.
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return Ticket{}, false
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || base64.RawURLEncoding.EncodeToString(sealed) != text {
+		return Ticket{}, false // one ticket has one spelling, or it could be redeemed in each
 	}
 	plain, ok := m.sealer.open(sealed, ticketRecord)
 	if !ok {
