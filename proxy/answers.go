@@ -239,7 +239,7 @@ func (s *Server) answerCall(v *visit, a *calledAnswer) {
 	body, err := execute(a.body, d)
 	switch {
 	case missing != nil:
-		s.fail(v, accountUnavailable, missing)
+		s.fail(v, accountProblem(missing), missing)
 		return
 	case err != nil:
 		s.fail(v, internalError, err)
@@ -269,6 +269,19 @@ func (s *Server) imLoginOf(ctx context.Context, l *live) (*imLogin, error) {
 	return &imLogin{appKey: s.im.cfg.Client.AppKey(), account: u.Yunxin.Accid, token: s.im.tokenFor(u)}, nil
 }
 
+var (
+	errStillMade = errors.New("the IM account is still being made")
+	errNoToken   = errors.New("the IM account has no token")
+)
+
+// accountProblem tells a missing account from a store that cannot say.
+func accountProblem(err error) *problem {
+	if byYunxin(err) || errors.Is(err, errStillMade) || errors.Is(err, errNoToken) || errors.Is(err, errNotActive) {
+		return accountUnavailable
+	}
+	return storeUnavailable
+}
+
 // imReady returns the session's user once the account at Yunxin is there,
 // waiting for it no longer than a page's question may take.
 func (s *Server) imReady(ctx context.Context, l *live) (*identity.User, error) {
@@ -280,11 +293,11 @@ func (s *Server) imReady(ctx context.Context, l *live) (*identity.User, error) {
 	u, err := s.im.ensure(patient, l.user.ID)
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, errors.New("the IM account is still being made")
+		return nil, errStillMade
 	case err != nil:
 		return nil, err
 	case s.im.tokenFor(u) == "":
-		return nil, errors.New("the IM account has no token")
+		return nil, errNoToken
 	}
 	s.sessions.stale(l.key)
 	return u, nil

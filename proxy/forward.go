@@ -169,7 +169,7 @@ func (s *Server) answer(res *http.Response) error {
 	}
 	identity.StripAnswer(h)
 	session.DropSetCookies(h)
-	if h["Access-Control-Allow-Credentials"] != nil && !s.originAllowed(v.r.Header.Get("Origin")) {
+	if h["Access-Control-Allow-Credentials"] != nil && !(s.originAllowed(v.r.Header.Get("Origin")) && s.mayHaveCredentials(h.Get("Access-Control-Allow-Origin"))) {
 		h.Del("Access-Control-Allow-Credentials")
 	}
 	if loc := h.Get("Location"); loc != "" {
@@ -196,6 +196,12 @@ func (s *Server) answer(res *http.Response) error {
 	}
 	s.inject(v, res)
 	return nil
+}
+
+// mayHaveCredentials judges the origin that an answer names: it may be kept
+// and used for another request than the one that asked.
+func (s *Server) mayHaveCredentials(allowed string) bool {
+	return allowed == "*" || s.originAllowed(allowed) // browsers refuse "*" with credentials
 }
 
 // correctLocation mends redirects of apps that know only their own address or

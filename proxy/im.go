@@ -318,7 +318,7 @@ func (s *Server) yunxin(v *visit) {
 	}
 	u, err := s.imReady(v.r.Context(), l)
 	if err != nil {
-		s.fail(v, accountUnavailable, err)
+		s.fail(v, accountProblem(err), err)
 		return
 	}
 	a := yunxinAnswer{AppKey: s.im.cfg.Client.AppKey(), Account: u.Yunxin.Accid, Nick: s.displayName(u)}

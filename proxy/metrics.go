@@ -85,6 +85,9 @@ func NewMetrics(version, goVersion string) *Metrics {
 	}
 	m.callTimes = histograms("wxgate_wechat_call_duration_seconds", "Duration of calls to WeChat.", "api")
 	m.storeErrors = counters("wxgate_store_errors_total", "Store operations that failed.", "op")
+	for _, op := range []string{"get", "put", "create", "replace", "delete", "schedule", "take_due", "done", "ping"} {
+		m.storeErrors.WithLabelValues(op) // there from the start, or nobody could alert on the first one
+	}
 	m.storeTimes = histograms("wxgate_store_duration_seconds", "Duration of store operations.", "op")
 
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "wxgate_build_info", Help: "Always 1; the labels describe the build."}, []string{"version", "go"})

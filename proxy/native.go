@@ -51,6 +51,9 @@ func (s *Server) exchange(v *visit) {
 	if err == nil {
 		err = json.Unmarshal(body, &q)
 	}
+	if err == nil && q.Code == "" {
+		err = errors.New("code is missing")
+	}
 	if err != nil {
 		s.fail(v, badRequest, errors.New("the body is not the JSON of an exchange"))
 		return

@@ -111,14 +111,14 @@ func TestBadExchanges(t *testing.T) {
 	w := newNativeWorld(t, 1)
 	for name, body := range map[string]string{
 		"no JSON": "code=1", "array": `[]`, "no client": `{"code":"x"}`, "unknown client": `{"client":"web","code":"x"}`,
-		"huge": `{"client":"mobile","code":"` + strings.Repeat("x", 5000) + `"}`, "empty": "",
+		"no code": `{"client":"mini"}`, "huge": `{"client":"mobile","code":"` + strings.Repeat("x", 5000) + `"}`, "empty": "",
 	} {
 		if res := w.post("/.wxgate/exchange", "app", body); res.StatusCode != http.StatusBadRequest || res.jsonError(t).Error != "bad_request" {
 			t.Errorf("%s: %d %s", name, res.StatusCode, res.body)
 		}
 	}
 	for name, code := range map[string]string{
-		"no code": "", "unknown": "071AdBVI1ZHOd509MKUI1jwjVI1AdBVV", "control bytes": "a\nb",
+		"unknown": "071AdBVI1ZHOd509MKUI1jwjVI1AdBVV", "control bytes": "a\nb",
 		"of the other client": w.wechat.IssueCode(testMini.ID, "xiaomei", ""),
 	} {
 		if _, res := w.exchangeCode("mobile", code, "app"); res.StatusCode != http.StatusBadRequest || res.jsonError(t).Error != "invalid_code" {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
 	"wxgate/session"
 )
@@ -15,7 +16,8 @@ import (
 // 使用完整服务, or, where the operator lets visitors read, with a token that
 // says "visitor" and nothing more.
 func (s *Server) snapshot(v *visit, p session.Pending) {
-	if !s.cfg.SnapshotVisitors || p.Scope != scopeBase {
+	path, _, _ := strings.Cut(p.Next, "?")
+	if !s.cfg.SnapshotVisitors || s.cfg.Rules.Match(http.MethodGet, path).level >= levelProfile {
 		noStore(v.Header())
 		v.Header().Set("X-Request-Id", v.id)
 		writePage(v, v.r, http.StatusOK, pageSnapshotGuide, pageData{Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p)})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"wxgate/wechat/wechattest"
 	"wxgate/yunxin/yunxintest"
 )
 
@@ -56,4 +57,17 @@ func TestSnapshotVisitorReads(t *testing.T) {
 	if res := b.fetch("/room/7"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a forged visitor: %d", res.StatusCode)
 	}
+}
+
+// Asking for consent is what makes WeChat show a snapshot page most often.
+func TestSnapshotOfAConsentedLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil, rules("profile /vip/"), func(c *Config) { c.SnapshotVisitors, c.ConsentLogin = true, true })
+	w.wechat.Set(func(b *wechattest.Behaviour) { b.Snapshot = true })
+	b := w.browser(iPhone)
+	if e := b.open(b.open("/room/7").button()).echoed(t); e.URI != "/room/7" || e.Header.Get("X-Wxgate-Snapshot") != "1" {
+		t.Errorf("at %s with %v", e.URI, e.Header)
+	}
+	other := w.browser(iPhone)
+	other.open(other.open("/vip/").button()).page(t, http.StatusOK, pageSnapshotGuide)
 }

@@ -72,7 +72,10 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 		handler = opts.wrap(handler)
 	}
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	front := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet}
+	front := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like everything else
+	}
 	back := &http.Server{Handler: gateway.Admin(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
