@@ -150,7 +150,7 @@ func TestScreenConsent(t *testing.T) {
 		b.until(`(document.querySelector('h1') || {}).innerText === '已拒绝授权'`)
 		b.shot("simulator-denied")
 		// Back to WeChat's question, and from there to our page, whose other link leads into the app.
-		b.click("#back")
+		b.back()
 		b.until(`document.querySelector('button.no') !== null`)
 		b.back()
 		b.notice("用微信身份继续", "consent-after-no")
