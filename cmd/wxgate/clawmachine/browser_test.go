@@ -73,7 +73,11 @@ func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
+	err := chromedp.Do(ctx, actions...)
+	for err != nil && strings.Contains(err.Error(), "Could not find node") {
+		err = chromedp.Do(ctx, actions...) // the page was drawn anew between look and touch, and nothing was done
+	}
+	if err != nil {
 		b.t.Fatalf("browser: %v\npage: %s", err, b.text())
 	}
 }
