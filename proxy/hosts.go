@@ -42,8 +42,7 @@ func (h hosts) find(header string) string {
 
 func (h hosts) origin(host string) string { return h.scheme + "://" + host }
 
-// sameOrigin reports whether an Origin or Referer value belongs to a served
-// host.
+// serves reports whether an Origin value belongs to a served host.
 func (h hosts) serves(origin string) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Scheme == h.scheme && u.Opaque == "" && h.find(u.Host) != ""

@@ -39,14 +39,20 @@ func (l *limiter) bucket() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(l.rate.N)/l.rate.Per.Seconds()), l.rate.N)
 }
 
-// allow takes one event of the address's share, or says how long to wait. IPv6
-// clients own whole /64 networks, so these share a bucket.
-func (l *limiter) allow(addr netip.Addr) (ok bool, wait time.Duration) {
+// holder is whom an address shares its bucket with: IPv6 clients own whole /64
+// networks.
+func holder(addr netip.Addr) netip.Addr {
 	if addr.Is6() {
 		if p, err := addr.Prefix(64); err == nil {
-			addr = p.Addr()
+			return p.Addr()
 		}
 	}
+	return addr
+}
+
+// allow takes one event of the address's share, or says how long to wait.
+func (l *limiter) allow(addr netip.Addr) (ok bool, wait time.Duration) {
+	addr = holder(addr)
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,6 +72,19 @@ func (l *limiter) allow(addr netip.Addr) (ok bool, wait time.Duration) {
 		return false, wait
 	}
 	return true, 0
+}
+
+// spare reports that an address has at least n events of its share left,
+// without taking any.
+func (l *limiter) spare(addr netip.Addr, n int) bool {
+	addr = holder(addr)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.by[addr]
+	if b == nil {
+		return len(l.by) < maxBuckets && l.rate.N >= n
+	}
+	return b.TokensAt(l.now()) >= float64(n)
 }
 
 func (l *limiter) sweep(now time.Time) {

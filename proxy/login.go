@@ -74,7 +74,9 @@ func (s *Server) login(v *visit) {
 		// Asking out of the blue is what makes WeChat open a page as a
 		// snapshot: our own page explains, and its button asks.
 		q.agreed = true
-		s.consentPage(v, s.loginURL(v.host, q), s.backFrom(host, next, query.Get("needed") == "1"))
+		s.page(v, http.StatusOK, pageConsent, pageData{
+			ActionURL: s.loginURL(v.host, q), BackURL: s.backFrom(host, next, query.Get("needed") == "1"),
+		})
 		return
 	}
 	p := session.Pending{State: session.NewState(), Next: next, Again: q.again, Bind: q.bind}
@@ -140,10 +142,7 @@ func (s *Server) keepPending(v *visit, logins *session.Logins, p session.Pending
 // backFrom is where somebody goes who does not agree: to the page, if it does
 // not need the profile, else to the front page, if that does not.
 func (s *Server) backFrom(host, next string, needed bool) string {
-	demands := func(target string) bool {
-		path, _, _ := strings.Cut(target, "?")
-		return s.cfg.ConsentLogin || s.cfg.Rules.Match(http.MethodGet, path).level >= levelProfile
-	}
+	demands := func(target string) bool { return s.cfg.ConsentLogin || s.needsProfile(target) }
 	switch {
 	case !needed && !demands(next):
 		return s.location(host, next)
@@ -153,11 +152,10 @@ func (s *Server) backFrom(host, next string, needed bool) string {
 	return ""
 }
 
-// consentPage explains what WeChat is about to ask.
-func (s *Server) consentPage(v *visit, agree, back string) {
-	noStore(v.Header())
-	v.Header().Set("X-Request-Id", v.id)
-	writePage(v, v.r, http.StatusOK, pageConsent, pageData{Host: v.host, RequestID: v.id, ActionURL: agree, BackURL: back})
+// needsProfile reports that the rule for a page asks for more than a session.
+func (s *Server) needsProfile(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	return s.cfg.Rules.Match(http.MethodGet, path).level >= levelProfile
 }
 
 // withinRate counts a login step against its client address.

@@ -89,7 +89,7 @@ func (p *pairing) begin(v *visit, pending session.Pending, profile bool) {
 
 func (p *pairing) waitPage(v *visit, text string, pair session.Pair, pending session.Pending) {
 	address := p.s.hosts.origin(p.s.hosts.public) + pairPath + text
-	p.page(v, http.StatusOK, pageQRPair, pageData{
+	p.s.page(v, http.StatusOK, pageQRPair, pageData{
 		ActionURL: p.again(v, pair, pending), QR: newQRCode(address), Number: pair.Number, PairURL: pairPath + text,
 	})
 }
@@ -99,13 +99,6 @@ func (p *pairing) again(v *visit, pair session.Pair, pending session.Pending) st
 	return p.s.loginURL(v.host, loginQuery{
 		next: p.s.nextOf(pending), profile: pair.Profile, bind: pending.Bind, via: p.s.viaOf(v, pending),
 	})
-}
-
-func (p *pairing) page(v *visit, status int, id pageID, d pageData) {
-	noStore(v.Header())
-	v.Header().Set("X-Request-Id", v.id)
-	d.Host, d.RequestID = v.host, v.id
-	writePage(v, v.r, status, id, d)
 }
 
 // serve answers everything under pair/; name is what follows it. The token is
@@ -147,7 +140,7 @@ func (p *pairing) visit(v *visit, text string) {
 }
 
 // over is the page of a token that nobody can use any more, or never could.
-func (p *pairing) over(v *visit) { p.page(v, http.StatusOK, pagePairOver, pageData{}) }
+func (p *pairing) over(v *visit) { p.s.page(v, http.StatusOK, pagePairOver, pageData{}) }
 
 // atPC is the PC's browser, when its page heard that the phone confirmed, or
 // when somebody reloads.
@@ -159,9 +152,9 @@ func (p *pairing) atPC(v *visit, text string, pair session.Pair, logins *session
 	case answered && a.Word == session.PairConfirmed:
 		p.finish(v, text, pair, a, logins, pending)
 	case answered:
-		p.page(v, http.StatusOK, pagePairDenied, pageData{ActionURL: p.again(v, pair, pending)})
+		p.s.page(v, http.StatusOK, pagePairDenied, pageData{ActionURL: p.again(v, pair, pending)})
 	case pair.Expired(p.s.now()):
-		p.page(v, http.StatusOK, pagePairExpired, pageData{ActionURL: p.again(v, pair, pending)})
+		p.s.page(v, http.StatusOK, pagePairExpired, pageData{ActionURL: p.again(v, pair, pending)})
 	default:
 		p.waitPage(v, text, pair, pending)
 	}
@@ -183,7 +176,7 @@ func (p *pairing) finish(v *visit, text string, pair session.Pair, a session.Pai
 	})
 	switch {
 	case errors.Is(err, session.ErrForeignCode), errors.Is(err, session.ErrCodeLost), err == nil && out.Failure == failedCode:
-		p.page(v, http.StatusOK, pagePairExpired, pageData{ActionURL: p.again(v, pair, pending)})
+		p.s.page(v, http.StatusOK, pagePairExpired, pageData{ActionURL: p.again(v, pair, pending)})
 	case err != nil:
 		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
 	default:
@@ -239,13 +232,13 @@ func (p *pairing) atPhone(v *visit, text string, pair session.Pair) {
 	case err != nil:
 		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
 	case answered && a.Phone == l.key:
-		p.page(v, http.StatusOK, map[session.PairWord]pageID{
+		p.s.page(v, http.StatusOK, map[session.PairWord]pageID{
 			session.PairConfirmed: pagePairDone, session.PairMistaken: pagePairMistaken, session.PairRefused: pagePairRefused,
 		}[a.Word], pageData{})
 	case answered || pair.Expired(now):
 		p.over(v)
 	default:
-		p.page(v, http.StatusOK, pagePairConfirm, pageData{PairURL: pairPath + text, Asks: &pairAsks{
+		p.s.page(v, http.StatusOK, pagePairConfirm, pageData{PairURL: pairPath + text, Asks: &pairAsks{
 			Device: pair.Device, Place: placeOf(pair.Client), Near: pair.Client.IsValid() && pair.Client == coarse(v.client),
 			Seconds: max(0, int(now.Sub(pair.Started)/time.Second)), Choices: choices(text, pair.Number),
 		}})

@@ -111,17 +111,16 @@ func (s *Server) failPage(v *visit, p *problem, cause error, d pageData) {
 		return // nobody is there to read an answer
 	}
 	h := v.Header()
-	noStore(h)
-	h.Set("X-Request-Id", v.id)
 	retry := max(p.retry, d.RetryAfter)
 	if retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(retry))
 	}
 	if isNavigation(v.r) {
-		d.Host, d.RequestID, d.RetryAfter = v.host, v.id, retry
-		writePage(v, v.r, p.status, p.page, d)
+		d.RetryAfter = retry
+		s.page(v, p.status, p.page, d)
 		return
 	}
+	h.Set("X-Request-Id", v.id)
 	body := struct {
 		Error     string `json:"error"`
 		Message   string `json:"message"`
@@ -135,6 +134,15 @@ func (s *Server) failPage(v *visit, p *problem, cause error, d pageData) {
 	}
 	s.allowOrigin(v)
 	s.writeJSON(v, p.status, body)
+}
+
+// page shows a person a page of ours, which is never kept and says by which id
+// the log knows it.
+func (s *Server) page(v *visit, status int, id pageID, d pageData) {
+	noStore(v.Header())
+	v.Header().Set("X-Request-Id", v.id)
+	d.Host, d.RequestID = v.host, v.id
+	writePage(v, v.r, status, id, d)
 }
 
 // statusClientGone is what the log says of a request whose client left before

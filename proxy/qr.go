@@ -27,12 +27,10 @@ func (s *Server) qrConnect(v *visit, p session.Pending) wechat.QRConnect {
 // the frame (a refusal, a cancelled or an expired code), the page around it can
 // begin anew.
 func (s *Server) framePage(v *visit, p session.Pending) {
-	noStore(v.Header())
-	v.Header().Set("X-Request-Id", v.id)
-	writePage(v, v.r, http.StatusOK, pageQRFrame, pageData{
-		Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p),
-		FrameURL: s.cfg.WeChat.QRFrameURL(wechat.QRFrame{QRConnect: s.qrConnect(v, p)}),
-		WholeURL: s.weChatPage(v, flowRedirect, p),
+	s.page(v, http.StatusOK, pageQRFrame, pageData{
+		ActionURL: s.retryURL(v, p),
+		FrameURL:  s.cfg.WeChat.QRFrameURL(wechat.QRFrame{QRConnect: s.qrConnect(v, p)}),
+		WholeURL:  s.weChatPage(v, flowRedirect, p),
 	})
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -107,21 +106,4 @@ func (c *sessions) renewing(key string, now time.Time) bool {
 
 func recently(now time.Time, attempt int64) bool {
 	return attempt != 0 && now.Sub(time.Unix(attempt, 0)).Abs() < renewEvery
-}
-
-// spare reports that an address has at least n events of its share left,
-// without taking any.
-func (l *limiter) spare(addr netip.Addr, n int) bool {
-	if addr.Is6() {
-		if p, err := addr.Prefix(64); err == nil {
-			addr = p.Addr()
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.by[addr]
-	if b == nil {
-		return len(l.by) < maxBuckets && l.rate.N >= n
-	}
-	return b.TokensAt(l.now()) >= float64(n)
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"strings"
 
 	"wxgate/session"
 )
@@ -16,11 +15,8 @@ import (
 // 使用完整服务, or, where the operator lets visitors read, with a token that
 // says "visitor" and nothing more.
 func (s *Server) snapshot(v *visit, p session.Pending) {
-	path, _, _ := strings.Cut(p.Next, "?")
-	if !s.cfg.SnapshotVisitors || s.cfg.Rules.Match(http.MethodGet, path).level >= levelProfile {
-		noStore(v.Header())
-		v.Header().Set("X-Request-Id", v.id)
-		writePage(v, v.r, http.StatusOK, pageSnapshotGuide, pageData{Host: v.host, RequestID: v.id, ActionURL: s.retryURL(v, p)})
+	if !s.cfg.SnapshotVisitors || s.needsProfile(p.Next) {
+		s.page(v, http.StatusOK, pageSnapshotGuide, pageData{ActionURL: s.retryURL(v, p)})
 		return
 	}
 	token, err := s.cfg.Sessions.NewVisitor(p.Channel, p.AppID)
