@@ -23,11 +23,20 @@ type Store interface {
 var (
 	// ErrNotFound is returned by [Directory.Update] for an id that has no record.
 	ErrNotFound = errors.New("identity: no such user")
+	// ErrErased says that the user is a tombstone, which nothing may be written to.
+	ErrErased = errors.New("identity: the user was erased")
 	// ErrNoChange is returned by a change function that wants nothing written.
 	ErrNoChange = errors.New("identity: no change")
 	// ErrContended says that other writers kept changing the same entries until the attempts ran out. Trying again is safe.
 	ErrContended = errors.New("identity: too many competing writers")
 )
+
+// Queue takes note of work before the change that makes it necessary is written, so that not even a killed process forgets it.
+// Scheduling an id again moves it.
+type Queue interface {
+	Schedule(ctx context.Context, queue, id string, at time.Time) error
+	Done(ctx context.Context, queue, id string) error
+}
 
 // maxAttempts bounds every compare-and-swap loop. A lost attempt means that somebody else succeeded, so this many others must have
 // written the very same user in the meantime.
@@ -35,21 +44,26 @@ const maxAttempts = 100
 
 // DirectoryConfig configures a [Directory].
 type DirectoryConfig struct {
-	Store Store            // required
-	NewID func() string    // default [NewID]; must return what [ValidID] accepts, and never the same twice
-	Now   func() time.Time // default time.Now
+	Store Store // required
+	Queue Queue // nil: nobody finishes what a killed process began, but the next login or look-up of that user
+	// Announce keeps events for the app, see [Notice]. It needs the queue.
+	Announce bool
+	NewID    func() string    // default [NewID]; must return what [ValidID] accepts, and never the same twice
+	Now      func() time.Time // default time.Now
 }
 
 // Directory keeps users. It holds no state of its own: any number of directories may work on one store at the same time.
 type Directory struct {
-	store Store
-	newID func() string
-	now   func() time.Time
+	store    Store
+	queue    Queue
+	announce bool
+	newID    func() string
+	now      func() time.Time
 }
 
 // NewDirectory returns a directory on the store.
 func NewDirectory(c DirectoryConfig) *Directory {
-	d := &Directory{store: c.Store, newID: c.NewID, now: c.Now}
+	d := &Directory{store: c.Store, queue: c.Queue, announce: c.Announce && c.Queue != nil, newID: c.NewID, now: c.Now}
 	if d.newID == nil {
 		d.newID = NewID
 	}
@@ -57,37 +71,6 @@ func NewDirectory(c DirectoryConfig) *Directory {
 		d.now = time.Now
 	}
 	return d
-}
-
-// User returns the user with this id, tombstones of erased users included. A string that cannot be an id is simply not found and
-// costs no question to the store. The result belongs to the caller. One read.
-func (d *Directory) User(ctx context.Context, id string) (*User, bool, error) {
-	if !ValidID(id) {
-		return nil, false, nil
-	}
-	s, found, err := d.load(ctx, id)
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return s.user, true, nil
-}
-
-// Update changes a user. The function may be called several times, each time with a fresh copy of the present record, and its last
-// result is stored only if nobody changed the record in between; it must do nothing but change the user it is given. If it
-// returns [ErrNoChange], nothing is written and the present user is returned; any other error of it is returned as it is.
-// Errors: [ErrNotFound], [ErrContended], [ErrRecord], or what the store says. One read and one write when nobody competes.
-func (d *Directory) Update(ctx context.Context, id string, change func(*User) error) (*User, error) {
-	if !ValidID(id) {
-		return nil, ErrNotFound
-	}
-	s, found, err := d.load(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, ErrNotFound
-	}
-	return d.modify(ctx, s, change)
 }
 
 // stored is a user together with the bytes it was read from, which a later Replace compares.
@@ -111,8 +94,22 @@ func (d *Directory) load(ctx context.Context, id string) (stored, bool, error) {
 	return stored{u, raw}, true, nil
 }
 
-// modify is the loop of Update, beginning with a record that was read already.
+// modify changes a living user, beginning with a record that was read already. If the user was merged away in the meantime the
+// answer is errAgain, if it was erased [ErrErased].
 func (d *Directory) modify(ctx context.Context, s stored, change func(*User) error) (*User, error) {
+	return d.modifyRecord(ctx, s, func(u *User) error {
+		switch u.Status {
+		case StatusMerged:
+			return errAgain
+		case StatusErased:
+			return ErrErased
+		}
+		return change(u)
+	})
+}
+
+// modifyRecord is the compare-and-swap loop under every change.
+func (d *Directory) modifyRecord(ctx context.Context, s stored, change func(*User) error) (*User, error) {
 	id := s.user.ID
 	for range maxAttempts {
 		err := change(s.user)
@@ -147,6 +144,32 @@ func (d *Directory) modify(ctx context.Context, s stored, change func(*User) err
 		}
 	}
 	return nil, fmt.Errorf("%w: user %s", ErrContended, id)
+}
+
+// replace writes one record if it is still what was read.
+func (d *Directory) replace(ctx context.Context, s stored, u *User) error {
+	raw, err := encodeUser(u)
+	if err != nil {
+		return err
+	}
+	replaced, err := d.store.Replace(ctx, userKey(u.ID), s.raw, raw, 0)
+	if err != nil {
+		return fmt.Errorf("identity: writing user %s: %w", u.ID, err)
+	}
+	if !replaced {
+		return errAgain
+	}
+	return nil
+}
+
+// again repeats what lost a step to somebody else.
+func again(do func() error) error {
+	for range maxAttempts {
+		if err := do(); !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+	return ErrContended
 }
 
 func userKey(id string) string { return "u:" + id }

@@ -32,7 +32,7 @@ func TestUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(u, again); diff != "" {
+	if diff := cmp.Diff(u, again, wholeUser); diff != "" {
 		t.Error(diff)
 	}
 
@@ -140,7 +140,7 @@ func TestUserJSON(t *testing.T) {
 		Yunxin:   Yunxin{Accid: "aaaaaaaaaaaaaaaaaaaaaaaaae", State: YunxinReady, TokenKey: "k"},
 		History:  []Event{{Time: t0, Type: EventLinked, Channel: ChannelMP, AppID: "wx1", OpenID: "o1", Platform: "default", UnionID: "u1", From: "x"}},
 	}
-	const want = `{"v":1,"id":"aaaaaaaaaaaaaaaaaaaaaaaaae","status":"active","created_at":"2026-03-01T12:00:00Z",` +
+	const want = `{"v":2,"id":"aaaaaaaaaaaaaaaaaaaaaaaaae","status":"active","created_at":"2026-03-01T12:00:00Z",` +
 		`"accounts":[{"channel":"mp","appid":"wx1","openid":"o1","first_seen":"2026-03-01T12:00:00Z","last_seen":"2026-03-01T13:00:00Z"}],` +
 		`"unionids":{"default":"u1"},"profile":{"name":"安","avatar":"https://a/b","updated_at":"2026-03-01T12:00:00Z"},` +
 		`"yunxin":{"accid":"aaaaaaaaaaaaaaaaaaaaaaaaae","state":"ready","token_key":"k"},"aliases":[],` +
@@ -156,14 +156,14 @@ func TestUserJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(u, back); diff != "" {
+	if diff := cmp.Diff(u, back, wholeUser); diff != "" {
 		t.Error(diff)
 	}
 	empty, err := encodeUser(&User{ID: u.ID, Status: StatusErased, CreatedAt: t0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const wantEmpty = `{"v":1,"id":"aaaaaaaaaaaaaaaaaaaaaaaaae","status":"erased","created_at":"2026-03-01T12:00:00Z",` +
+	const wantEmpty = `{"v":2,"id":"aaaaaaaaaaaaaaaaaaaaaaaaae","status":"erased","created_at":"2026-03-01T12:00:00Z",` +
 		`"accounts":[],"unionids":{},"yunxin":{"accid":"","state":"none"},"aliases":[],"history":[]}`
 	if diff := cmp.Diff(wantEmpty, string(empty)); diff != "" {
 		t.Error(diff)

@@ -3,23 +3,22 @@ package identity
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
-// entry is an index entry as it was read: absent (id empty), pointing to a user (owned), or pointing to a tombstone, which is free to
+// entry is an index entry as it was read: absent (value empty), leading to a user (owned), or to a tombstone, which is free to
 // be taken over, because an erased person who comes back is a new user.
 type entry struct {
 	key   string
-	id    string
-	owner stored // without user if the entry is free
+	value string // the user id that is stored
+	owner stored // whom it leads to, by way of merges; without user if the entry is free
 }
 
 func (e entry) owned() bool { return e.owner.user != nil }
 
-// lookup reads an index entry and the user it points to: one read if absent, else two.
-//
-// An entry without a record means that the store lost data, since records are written first. The record is begun anew under the same
-// id, because the app may have kept things under it; everything else in it comes back with the logins that follow.
-func (d *Directory) lookup(ctx context.Context, key string, l Login) (entry, error) {
+// lookup reads an index entry and the user it leads to: one read if absent, else two. An entry of a user that was merged
+// away is pointed to the survivor. An entry without a record means that the store lost data, since records are written first.
+func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry, error) {
 	e := entry{key: key}
 	value, found, err := d.store.Get(ctx, key)
 	if err != nil {
@@ -28,41 +27,71 @@ func (d *Directory) lookup(ctx context.Context, key string, l Login) (entry, err
 	if !found {
 		return e, nil
 	}
-	e.id = string(value)
-	if !ValidID(e.id) {
+	e.value = string(value)
+	if !ValidID(e.value) {
 		return e, fmt.Errorf("%w: an index entry does not hold a user id", ErrRecord)
 	}
-	s, found, err := d.load(ctx, e.id)
+	s, found, err := d.load(ctx, e.value)
 	if err != nil {
 		return e, err
 	}
 	if !found {
-		u := &User{ID: e.id, Status: StatusActive, CreatedAt: l.At}
-		u.AddEvent(Event{Time: l.At, Type: EventRecovered})
-		raw, err := encodeUser(u)
+		return e, d.revive(ctx, e.value, at)
+	}
+	if s, err = d.follow(ctx, s); err != nil {
+		return e, err
+	}
+	if s.user.Status == StatusErased {
+		return e, nil
+	}
+	if s.user.ID != e.value {
+		won, err := d.claim(ctx, e, s.user.ID)
 		if err != nil {
 			return e, err
 		}
-		if _, err := d.store.Create(ctx, userKey(e.id), raw, 0); err != nil {
-			return e, fmt.Errorf("identity: writing user %s: %w", e.id, err)
+		if !won {
+			return e, errAgain
 		}
-		return e, errAgain // created, or somebody else did
+		e.value = s.user.ID
 	}
-	if s.user.Status != StatusErased {
-		e.owner = s
-	}
+	e.owner = s
 	return e, nil
 }
 
 // claim points an entry to a user, unless it has changed since it was read.
 func (d *Directory) claim(ctx context.Context, e entry, id string) (won bool, err error) {
-	if e.id == "" {
+	if e.value == "" {
 		won, err = d.store.Create(ctx, e.key, []byte(id), 0)
 	} else {
-		won, err = d.store.Replace(ctx, e.key, []byte(e.id), []byte(id), 0)
+		won, err = d.store.Replace(ctx, e.key, []byte(e.value), []byte(id), 0)
 	}
 	if err != nil {
 		return false, fmt.Errorf("identity: writing an index entry: %w", err)
 	}
 	return won, nil
+}
+
+// release gives up an entry that leads to the tombstone with this id. It is not deleted but given a short life: a person who
+// comes back at this moment takes it over, and a deletion could not tell.
+func (d *Directory) release(ctx context.Context, key, tombstone string) error {
+	value, found, err := d.store.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("identity: reading an index entry: %w", err)
+	}
+	if !found {
+		return nil
+	}
+	if id := string(value); id != tombstone {
+		s, found, err := d.reach(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !found || s.user.ID != tombstone {
+			return nil // somebody else's by now
+		}
+	}
+	if _, err := d.store.Replace(ctx, key, value, value, time.Second); err != nil {
+		return fmt.Errorf("identity: writing an index entry: %w", err)
+	}
+	return nil
 }

@@ -90,6 +90,9 @@ func (l Login) apply(u *User, takeUnionid bool) (changed, linked bool) {
 	if former := u.Unionids[l.Platform]; takeUnionid && former != l.UnionID {
 		// The former unionid's index entry stays: it can only ever mean this person, and two accounts bound to different open
 		// platforms may go on reporting both.
+		if former != "" {
+			u.keepFormer(unionKey(l.Platform, former))
+		}
 		u.Unionids[l.Platform] = l.UnionID
 		u.AddEvent(Event{Time: l.At, Type: EventUnionid, AppID: l.AppID, OpenID: l.OpenID, Platform: l.Platform, UnionID: l.UnionID, From: former})
 		changed = true
@@ -104,6 +107,9 @@ func (l Login) apply(u *User, takeUnionid bool) (changed, linked bool) {
 			u.Profile = &p
 			changed = true
 		}
+	}
+	if u.kept.Withdrawn {
+		u.kept.Withdrawn, changed = false, true
 	}
 	return changed, linked
 }

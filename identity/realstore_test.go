@@ -25,19 +25,23 @@ func TestResolveOnEmbeddedStore(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	told := map[string]string{} // by account; the silent logins of account 0 may have come before its unionid was known
+	told := map[string]string{} // whom each account's answers stand for in the end
 	for i, a := range answers {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		account := login("an", i%3, false).OpenID
-		if had := told[account]; had != "" && had != a.User.ID {
-			t.Errorf("account %s was user %s and then %s", account, had, a.User.ID)
+		user, found, err := directories[0].User(t.Context(), a.User.ID)
+		if err != nil || !found {
+			t.Fatal(found, err)
 		}
-		told[account] = a.User.ID
+		account := login("an", i%3, false).OpenID
+		if had := told[account]; had != "" && had != user.ID {
+			t.Errorf("account %s is user %s and user %s", account, had, user.ID)
+		}
+		told[account] = user.ID
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if told["o-an-1"] != told["o-an-2"] {
 		t.Errorf("two accounts that came with one unionid have two users: %v", told)

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	recordVersion = 1
+	// Version 1 had no kept; it is read as well.
+	recordVersion = 2
 	// maxRecord bounds a stored user in bytes. History is bounded by number, so only accounts can make a record grow: this is
 	// room for more than a thousand of them.
 	maxRecord = 256 << 10
@@ -22,12 +23,13 @@ var ErrRecord = errors.New("identity: unusable stored entry")
 type record struct {
 	Version int `json:"v"`
 	User
+	Kept kept `json:"kept,omitzero"`
 }
 
 // encodeUser gives the stored form, with no list left null, so that the same user always has the same bytes.
 func encodeUser(u *User) ([]byte, error) {
 	normalize(u)
-	b, err := json.Marshal(record{recordVersion, *u})
+	b, err := json.Marshal(record{recordVersion, *u, u.kept})
 	if err != nil {
 		return nil, fmt.Errorf("%w: user %s: %w", ErrRecord, u.ID, err)
 	}
@@ -50,8 +52,8 @@ func decodeUser(id string, b []byte) (*User, error) {
 	if err := json.Unmarshal(b, &head); err != nil { // refuses trailing data, too
 		return nil, fmt.Errorf("%w: user %s: %w", ErrRecord, id, err)
 	}
-	if head.Version != recordVersion {
-		return nil, fmt.Errorf("%w: user %s has format version %d, this program reads version %d", ErrRecord, id, head.Version, recordVersion)
+	if head.Version < 1 || head.Version > recordVersion {
+		return nil, fmt.Errorf("%w: user %s has format version %d, this program reads up to version %d", ErrRecord, id, head.Version, recordVersion)
 	}
 	var r record
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -64,10 +66,15 @@ func decodeUser(id string, b []byte) (*User, error) {
 	}
 	switch r.Status {
 	case StatusActive, StatusBlocked, StatusErased:
+	case StatusMerged:
+		if r.Kept.Merge == nil || !ValidID(r.Kept.Merge.Into) {
+			return nil, fmt.Errorf("%w: user %s was merged into nobody", ErrRecord, id)
+		}
 	default:
 		// A guess here could let a blocked person in.
 		return nil, fmt.Errorf("%w: user %s has an unknown status", ErrRecord, id)
 	}
+	r.User.kept = r.Kept
 	normalize(&r.User)
 	return &r.User, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Resolution is the answer to a login.
@@ -12,13 +11,12 @@ type Resolution struct {
 	User    *User // belongs to the caller; may be blocked, which is the caller's business
 	Created bool  // this login completed a new user
 	Linked  bool  // this login added the account to an existing user
-	// Conflict says that the account and the unionid belong to two different users. User is the account's. Nothing was changed
-	// about either user's unionid.
+	// Merged is the id of a user that this login showed to be User, too, and that is no more.
+	Merged string
+	// Conflict says that the account and the unionid belong to two different users, and that the account's had another unionid
+	// before: a rebinding is no evidence that two users are one person. User is the account's; nothing was changed about either.
 	Conflict bool
 }
-
-// leftoverAge is how long an unfinished first login is recognised as one, see leftover.
-const leftoverAge = 10 * time.Minute
 
 // errAgain sends a login back to the start, because somebody else won a step.
 var errAgain = errors.New("identity: lost a step to a competing login")
@@ -42,8 +40,10 @@ var errAgain = errors.New("identity: lost a step to a competing login")
 //	returning, unionid just learned  3 reads, 2 writes
 //	first login without unionid      1 read,  2 writes
 //	first login with unionid         2 reads, 3 writes
-//	new account of a known unionid   3 reads, 2 writes
+//	new account of a known unionid   5 reads, 2 writes
 //	conflict                         4 reads
+//	conflict                         4 reads
+//	merge of two users               14 reads, 4 writes
 //
 // Errors: [ErrLogin], [ErrRecord], [ErrContended], or what the store says. After an error nothing can be said about what was written;
 // calling again with the same login is always safe.
@@ -52,28 +52,48 @@ func (d *Directory) Resolve(ctx context.Context, login Login) (Resolution, error
 	if err != nil {
 		return Resolution{}, err
 	}
-	for range maxAttempts {
-		r, err := d.attempt(ctx, l)
-		if errors.Is(err, errAgain) {
-			continue
-		}
-		return r, err
+	var r Resolution
+	merged := ""
+	err = again(func() (err error) {
+		r, err = d.attempt(ctx, l, &merged)
+		return err
+	})
+	r.Merged = merged
+	return r, err
+}
+
+// Learn is [Directory.Resolve] for what WeChat tells without a login, such as the unionid of a follower: it makes no user and says
+// whether there is one.
+func (d *Directory) Learn(ctx context.Context, login Login) (r Resolution, known bool, err error) {
+	l, err := d.check(login)
+	if err != nil {
+		return r, false, err
 	}
-	return Resolution{}, ErrContended
+	merged := ""
+	err = again(func() error {
+		e, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
+		if known = e.owned(); err != nil || !known {
+			return err
+		}
+		r, err = d.known(ctx, l, e, &merged)
+		return err
+	})
+	r.Merged = merged
+	return r, known, err
 }
 
 // attempt is one pass through the decision. Every path either finishes or returns errAgain after somebody else made progress.
-func (d *Directory) attempt(ctx context.Context, l Login) (Resolution, error) {
-	account, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l)
+func (d *Directory) attempt(ctx context.Context, l Login, merged *string) (Resolution, error) {
+	account, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
 	if err != nil {
 		return Resolution{}, err
 	}
 	if account.owned() {
-		return d.known(ctx, l, account)
+		return d.known(ctx, l, account, merged)
 	}
 	var union entry
 	if l.UnionID != "" {
-		if union, err = d.lookup(ctx, unionKey(l.Platform, l.UnionID), l); err != nil {
+		if union, err = d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At); err != nil {
 			return Resolution{}, err
 		}
 		if union.owned() {
@@ -84,18 +104,19 @@ func (d *Directory) attempt(ctx context.Context, l Login) (Resolution, error) {
 }
 
 // known serves a login whose account has a user.
-func (d *Directory) known(ctx context.Context, l Login, account entry) (Resolution, error) {
+func (d *Directory) known(ctx context.Context, l Login, account entry, merged *string) (Resolution, error) {
 	takeUnionid, conflict := false, false
-	if l.UnionID != "" && account.owner.user.Unionids[l.Platform] != l.UnionID {
-		union, err := d.lookup(ctx, unionKey(l.Platform, l.UnionID), l)
+	user := account.owner.user
+	if l.UnionID != "" && user.Unionids[l.Platform] != l.UnionID {
+		union, err := d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At)
 		if err != nil {
 			return Resolution{}, err
 		}
 		switch {
-		case union.id == account.id:
+		case union.owned() && union.owner.user.ID == user.ID:
 			takeUnionid = true // a former login wrote the entry and died before the record
 		case !union.owned():
-			won, err := d.claim(ctx, union, account.id)
+			won, err := d.claim(ctx, union, user.ID)
 			if err != nil {
 				return Resolution{}, err
 			}
@@ -103,10 +124,16 @@ func (d *Directory) known(ctx context.Context, l Login, account entry) (Resoluti
 				return Resolution{}, errAgain
 			}
 			takeUnionid = true
-		case leftover(union.owner.user, l):
-			return Resolution{}, d.abandon(ctx, l, union)
-		default:
+		case apart(user, union.owner.user):
+		case user.Unionids[l.Platform] != "":
 			conflict = true
+		default:
+			evidence := Event{Time: l.At, Channel: l.Channel, AppID: l.AppID, OpenID: l.OpenID, Platform: l.Platform, UnionID: l.UnionID}
+			if err := d.unite(ctx, union.owner, account.owner, evidence); err != nil {
+				return Resolution{}, err
+			}
+			*merged = user.ID
+			return Resolution{}, errAgain
 		}
 	}
 	user, linked, err := d.touch(ctx, l, account.owner, takeUnionid)
@@ -117,12 +144,17 @@ func (d *Directory) known(ctx context.Context, l Login, account entry) (Resoluti
 func (d *Directory) join(ctx context.Context, l Login, account, union entry) (Resolution, error) {
 	// A record that already lists the account is that of a first login which died, or is about to lose, before the account's entry.
 	completes := union.owner.user.Account(l.AppID, l.OpenID) != nil
-	won, err := d.claim(ctx, account, union.id)
+	won, err := d.claim(ctx, account, union.owner.user.ID)
 	if err != nil {
 		return Resolution{}, err
 	}
 	if !won {
 		return Resolution{}, errAgain
+	}
+	if completes {
+		if err := d.noteAgain(ctx, union.owner.user); err != nil {
+			return Resolution{}, err
+		}
 	}
 	user, linked, err := d.touch(ctx, l, union.owner, true)
 	return Resolution{User: user, Linked: linked, Created: completes}, err
@@ -143,6 +175,12 @@ func (d *Directory) create(ctx context.Context, l Login, account, union entry) (
 		created.Platform, created.UnionID = l.Platform, l.UnionID
 	}
 	u.AddEvent(created)
+	notice, err := d.newNotice(ctx, NoticeCreated, id, l.At)
+	if err != nil {
+		return Resolution{}, err
+	}
+	notice.Account = &NoticeFrom{l.Channel, l.AppID, l.OpenID}
+	u.post(notice)
 	raw, err := encodeUser(u)
 	if err != nil {
 		return Resolution{}, err
@@ -192,49 +230,44 @@ func (d *Directory) discard(ctx context.Context, key, id string) error {
 	return errAgain
 }
 
-// leftover recognises the record of a first login that got the unionid's entry but not the account's: the account that logs in now
-// belongs to somebody else already. Nobody was ever told this user's id, because that happens only after the account's entry. The
-// conditions are narrow on purpose, since a user wrongly taken for a leftover would lose its id: nothing but its creation ever
-// happened to it, and that a moment ago. Anything else is a conflict.
-func leftover(u *User, l Login) bool {
-	return u.Status == StatusActive &&
-		len(u.Accounts) == 1 && u.Account(l.AppID, l.OpenID) != nil &&
-		len(u.History) == 1 && u.History[0].Type == EventCreated &&
-		len(u.Aliases) == 0 && u.Yunxin == Yunxin{State: YunxinNone} &&
-		l.At.Sub(u.CreatedAt).Abs() < leftoverAge
-}
-
-// abandon turns a leftover into a tombstone, which frees its unionid for the account's user. Compare-and-swap of the record, not
-// deletion: another account may be joining the leftover at this moment, and then exactly one of the two writes happens.
-func (d *Directory) abandon(ctx context.Context, l Login, union entry) error {
-	u := union.owner.user
-	tombstone := &User{ID: u.ID, Status: StatusErased, CreatedAt: u.CreatedAt}
-	tombstone.AddEvent(Event{Time: l.At, Type: EventAbandoned})
-	raw, err := encodeUser(tombstone)
-	if err != nil {
-		return err
-	}
-	if _, err := d.store.Replace(ctx, userKey(u.ID), union.owner.raw, raw, 0); err != nil {
-		return fmt.Errorf("identity: writing user %s: %w", u.ID, err)
-	}
-	return errAgain
-}
-
 // touch writes into the record what the login brought, if anything is worth a write.
 func (d *Directory) touch(ctx context.Context, l Login, s stored, takeUnionid bool) (user *User, linked bool, err error) {
-	user, err = d.modify(ctx, s, func(u *User) error {
-		if u.Status == StatusErased {
-			return errAgain
+	var notice Notice
+	if s.user.Account(l.AppID, l.OpenID) == nil {
+		if notice, err = d.newNotice(ctx, NoticeLinked, s.user.ID, l.At); err != nil {
+			return nil, false, err
 		}
+		notice.Account = &NoticeFrom{l.Channel, l.AppID, l.OpenID}
+	}
+	user, err = d.modify(ctx, s, func(u *User) error {
 		var changed bool
 		changed, linked = l.apply(u, takeUnionid)
 		if !changed {
 			return ErrNoChange
 		}
+		if linked {
+			u.post(notice)
+		}
 		return nil
 	})
-	if errors.Is(err, ErrNotFound) {
-		err = errAgain // lost between two reads; lookup knows what to do
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrErased):
+		return nil, false, errAgain // since the look-up, which knows what to do
+	case err != nil || !linked:
+		return user, linked, err
 	}
-	return user, linked, err
+	return user, linked, d.stillOwns(ctx, l, user.ID, notice.ID)
+}
+
+// stillOwns looks at the index once more after a record got an account that it lacked: an operator may have split that account off
+// in between, and then the record must not list it again.
+func (d *Directory) stillOwns(ctx context.Context, l Login, id, noticeID string) error {
+	e, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
+	if err != nil || e.owned() && e.owner.user.ID == id {
+		return err
+	}
+	if err := d.disown(ctx, id, l.AppID, l.OpenID, noticeID); err != nil {
+		return err
+	}
+	return errAgain
 }

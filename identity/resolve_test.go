@@ -23,7 +23,7 @@ func TestResolveFirstLogin(t *testing.T) {
 		Aliases:  []string{},
 		History:  []Event{{Time: t0, Type: EventCreated, Channel: ChannelMP, AppID: "wx1", OpenID: "o-an-1", Platform: "default", UnionID: "u-an"}},
 	}
-	if diff := cmp.Diff(want, r.User); diff != "" {
+	if diff := cmp.Diff(want, r.User, wholeUser); diff != "" {
 		t.Error(diff)
 	}
 	if !r.Created || r.Linked || r.Conflict {
@@ -39,7 +39,7 @@ func TestResolveFirstLogin(t *testing.T) {
 	if err != nil || !found {
 		t.Fatalf("User: %v, %v", found, err)
 	}
-	if diff := cmp.Diff(want, again); diff != "" {
+	if diff := cmp.Diff(want, again, wholeUser); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -61,8 +61,11 @@ func TestResolveCosts(t *testing.T) {
 		{"unionid just learned", []Login{login("an", 1, false)}, login("an", 1, true), 3, 2},
 		{"first without unionid", nil, login("an", 1, false), 1, 2},
 		{"first with unionid", nil, login("an", 1, true), 2, 3},
-		{"new account, known unionid", []Login{login("an", 1, true)}, login("an", 2, true), 3, 2},
-		{"conflict", []Login{login("an", 1, true), login("an", 2, false)}, login("an", 2, true), 4, 0},
+		{"new account, known unionid", []Login{login("an", 1, true)}, login("an", 2, true), 5, 2},
+		{"merge", []Login{login("an", 1, true), login("an", 2, false)}, login("an", 2, true), 14, 4},
+		{"conflict", []Login{login("an", 1, true), login("bo", 2, true)}, Login{
+			Platform: "default", Channel: ChannelMP, AppID: "wx2", OpenID: "o-bo-2", UnionID: "u-an", At: t0,
+		}, 4, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,24 +143,34 @@ func TestResolveUnionidsArePerPlatform(t *testing.T) {
 	}
 }
 
-func TestResolveConflictLeavesBoth(t *testing.T) {
+// An account that came without unionid turns out to be of somebody who is known.
+func TestResolveMerges(t *testing.T) {
 	d, s := newTestDirectory()
 	b := mustResolve(t, d, login("an", 1, true))
 	a := mustResolve(t, d, login("an", 2, false))
-	before := s.value("u:"+a.User.ID) + s.value("u:"+b.User.ID)
-	r := mustResolve(t, d, login("an", 2, true))
-	if !r.Conflict || r.User.ID != a.User.ID || r.Linked || r.Created {
-		t.Errorf("got %+v, want a conflict and the account's user", r)
-	}
-	if after := s.value("u:"+a.User.ID) + s.value("u:"+b.User.ID); after != before {
-		t.Errorf("records changed\nfrom %s\nto   %s", before, after)
-	}
-	// What else the login brought is kept all the same.
-	l := login("an", 2, true)
+	l := login("an", 2, true).after(time.Minute)
 	l.Profile = &Profile{Name: "安"}
-	r = mustResolve(t, d, l)
-	if !r.Conflict || r.User.Profile == nil || r.User.Profile.Name != "安" || len(r.User.Unionids) != 0 {
-		t.Errorf("with a profile: %+v", r.User)
+	r := mustResolve(t, d, l)
+	if r.Merged != a.User.ID || r.User.ID != b.User.ID || r.Conflict || r.Created {
+		t.Errorf("got %+v, want %s merged into %s", r, a.User.ID, b.User.ID)
+	}
+	if diff := cmp.Diff([]string{a.User.ID}, r.User.Aliases); diff != "" {
+		t.Errorf("aliases: %s", diff)
+	}
+	if r.User.Profile == nil || r.User.Profile.Name != "安" || len(r.User.Accounts) != 2 {
+		t.Errorf("the survivor: %+v", r.User)
+	}
+	evidence := Event{
+		Time: l.At.Truncate(time.Second), Type: EventMerged, Channel: l.Channel, AppID: l.AppID, OpenID: l.OpenID,
+		Platform: l.Platform, UnionID: l.UnionID, From: a.User.ID,
+	}
+	if last := r.User.History[len(r.User.History)-1]; last != evidence {
+		t.Errorf("history ends with %+v, want %+v", last, evidence)
+	}
+	checkIndexed(t, d, s, l, b.User.ID)
+	left, _, err := d.Record(t.Context(), a.User.ID)
+	if err != nil || left.Status != StatusMerged || len(left.Accounts)+len(left.Unionids)+len(left.History) != 0 {
+		t.Errorf("the merged record still holds %+v, %v", left, err)
 	}
 }
 
@@ -325,7 +338,7 @@ func TestResolveUnusableEntries(t *testing.T) {
 	r := mustResolve(t, d, login("an", 1, true))
 	good := s.value("u:" + r.User.ID)
 	for name, raw := range map[string]string{
-		"newer version": strings.Replace(good, `"v":1`, `"v":2`, 1),
+		"newer version": strings.Replace(good, `"v":2`, `"v":3`, 1),
 		"unknown field": strings.Replace(good, `{`, `{"extra":1,`, 1),
 		"other id":      strings.Replace(good, r.User.ID, NewID(), 1),
 		"bad status":    strings.Replace(good, `"active"`, `"fine"`, 1),

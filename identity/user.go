@@ -10,6 +10,9 @@ const (
 	StatusActive  = "active"
 	StatusBlocked = "blocked" // known, but may not come in
 	StatusErased  = "erased"  // a tombstone without personal data, so that the id is never given to anybody else
+	// StatusMerged is the state of a record whose user became another one. Only [Directory.Record] shows it: everything else
+	// answers with the survivor.
+	StatusMerged = "merged"
 )
 
 // The channels through which an account logs in.
@@ -32,7 +35,43 @@ type User struct {
 	Yunxin    Yunxin            `json:"yunxin"`
 	Aliases   []string          `json:"aliases"` // ids of users that were merged into this one
 	History   []Event           `json:"history"` // oldest first, at most 64 entries
+
+	kept kept
 }
+
+// kept is what a record holds beyond what the admin API shows.
+type kept struct {
+	// Merge is set where the user became another one.
+	Merge *merge `json:"merge,omitempty"`
+	// Outbox holds the events that the app has not acknowledged yet, oldest first.
+	Outbox []Notice `json:"outbox,omitempty"`
+	// Apart names users that a unionid must not put together with this one: an operator took them apart.
+	Apart []string `json:"apart,omitempty"`
+	// Split is set until a user that was split off has its account to itself.
+	Split *split `json:"split,omitempty"`
+	// Epochs counts, by the user id that sessions carry, how often all of them were ended. An absent one is 0.
+	Epochs map[string]int `json:"epochs,omitempty"`
+	// Former are index keys of unionids that WeChat replaced; they still lead here.
+	Former []string `json:"former,omitempty"`
+	// Withdrawn says that the person took the consent back and has not logged in since.
+	Withdrawn bool `json:"withdrawn,omitempty"`
+}
+
+// SessionEpoch is the number that a session which carries this user id must have to be valid. A session belongs to the id that
+// its login found, which may have been merged into u since.
+func (u *User) SessionEpoch(id string) int { return u.kept.Epochs[id] }
+
+// endSessions makes every session of u and of the users merged into it invalid, and withdraws the login token for Yunxin.
+func (u *User) endSessions() {
+	u.takeEpochs(u) // so that each id is there
+	for id := range u.kept.Epochs {
+		u.kept.Epochs[id]++
+	}
+	u.Yunxin.Epoch++
+}
+
+// Withdrawn reports that the person took the consent back and has not logged in since.
+func (u *User) Withdrawn() bool { return u.kept.Withdrawn }
 
 // Account is one person's identity at one WeChat account. (AppID, OpenID) is unique: an openid means something only inside its appid.
 type Account struct {
@@ -67,17 +106,26 @@ type Yunxin struct {
 	State    YunxinState `json:"state"`
 	TokenKey string      `json:"token_key,omitempty"` // names the secret that the static token was derived from; not the secret
 	Epoch    int         `json:"epoch,omitempty"`     // raised to withdraw a static token
-	Name     string      `json:"name,omitempty"`      // as last pushed to Yunxin
-	Avatar   string      `json:"avatar,omitempty"`    // as last pushed to Yunxin
+	// TokenEpoch is the epoch whose token is set at Yunxin. While it is behind Epoch, the former token still has to be replaced.
+	TokenEpoch int    `json:"token_epoch,omitempty"`
+	Name       string `json:"name,omitempty"`   // as last pushed to Yunxin
+	Avatar     string `json:"avatar,omitempty"` // as last pushed to Yunxin
 }
 
-// The types of history entries that a login writes.
+// The types of history entries.
 const (
 	EventCreated   = "created"   // the user's first login
 	EventLinked    = "linked"    // a further account joined the user
 	EventUnionid   = "unionid"   // a unionid was learned, or changed (then From is the former one)
 	EventRecovered = "recovered" // the index knew the user but the record was lost; it was begun anew under the same id
-	EventAbandoned = "abandoned" // an unfinished first login was given up in favour of another user of the same account
+
+	EventMerged    = "merged"    // another user, From, became this one; the rest is the evidence, none for an operator's decision
+	EventSplit     = "split"     // an operator took the account away (From is the new user) or began this user with it (From is the former one)
+	EventBlocked   = "blocked"   // by an operator, or with a blocked user that was merged into this one (From)
+	EventUnblocked = "unblocked" // by an operator
+	EventRevoked   = "revoked"   // the person took the consent back in WeChat or closed the account there
+	EventErased    = "erased"    // the only entry of a tombstone
+	EventImported  = "imported"  // by an operator
 )
 
 // Event is one entry of a user's history: what happened, and the evidence for it.
