@@ -15,6 +15,12 @@ type api interface {
 	create(Account) call
 	setToken(accid, token string) call
 	updateProfile(accid, name, avatar string) call
+	block(accid string) call
+	unblock(accid string) call
+
+	// kick ends an account's connections, with its token replaced unless token
+	// is empty. Where ok is false, the generation has no such call.
+	kick(accid, token string) (q call, ok bool)
 }
 
 // call is one request, ready to be signed and sent, several times if need be.
@@ -76,6 +82,30 @@ func (r reply) accid() string {
 		return ""
 	}
 	return cmp.Or(jsonText(members["accid"]), jsonText(members["account_id"]))
+}
+
+// failedKick returns what a kick says of a connection that it could not end. The
+// documents show failed_list as an object, the vendor's own client reads a list.
+func (r reply) failedKick() (code int, text string, ok bool) {
+	type failure struct {
+		Device string `json:"device_id"`
+		Code   int    `json:"error_code"`
+		Text   string `json:"error_msg"`
+	}
+	var data struct {
+		Failed json.RawMessage `json:"failed_list"`
+	}
+	json.Unmarshal(r.data, &data)
+	list := make([]failure, 1)
+	if json.Unmarshal(data.Failed, &list[0]) != nil && json.Unmarshal(data.Failed, &list) != nil {
+		return 0, "", false
+	}
+	for _, f := range list {
+		if f != (failure{}) {
+			return f.Code, f.Text, true
+		}
+	}
+	return 0, "", false
 }
 
 // jsonText returns a JSON string's value, and "" for anything else: a text of

@@ -17,6 +17,10 @@ const (
 	apiCreate        = "create"
 	apiUpdateToken   = "update_token"
 	apiUpdateProfile = "update_profile"
+	apiBlock         = "block"
+	apiUnblock       = "unblock"
+	apiKick          = "kick"
+	apiApp           = "app_api" // Do: the app's own calls, whatever they are
 )
 
 // defaultURLs are the mainland addresses, primary first. An AppKey belongs to
@@ -47,11 +51,14 @@ type Config struct {
 
 	// Timeout limits one attempt; 0 means 5 s, as in the vendor's own SDK. A
 	// call makes at most two attempts; the caller's context limits it as a whole.
+	// For Do it limits each wait of an attempt (for a connection, for the answer
+	// to begin) and not the transfer of bodies.
 	Timeout time.Duration
 
 	// Observe, if set, is told of every attempt that went out. api is one of
-	// "create", "update_token", "update_profile"; class is "ok", "canceled" (by
-	// our caller), "unavailable" (no usable reply) or one of the Kinds.
+	// "create", "update_token", "update_profile", "block", "unblock", "kick" and
+	// "app_api" (Do); class is "ok", "canceled" (by our caller), "unavailable"
+	// (no usable reply) or one of the Kinds.
 	Observe func(api, class string, took time.Duration)
 
 	// Now is the clock that signs calls and reopens shut interfaces; nil means

@@ -1,6 +1,8 @@
 // Package yunxin talks to the account part of NetEase Yunxin's IM server API
 // (网易云信): it makes sure that an account exists, sets its login token and its
-// profile, and derives the tokens with which a page's NIM SDK logs in.
+// profile, blocks it, ends its connections, and derives the tokens with which a
+// page's NIM SDK logs in. For an app it signs and sends calls of any other part,
+// whose meaning it does not know.
 //
 // It owns the signature of a call, both generations of the API (v1, the form
 // posts to *.action; v2, the JSON calls under /im/v2), the choice between a
@@ -24,6 +26,8 @@
 //   - Over 100 calls a second, code 416 shuts one interface for ten seconds for
 //     everybody who uses the AppKey. The client stays silent for that time.
 //   - Accounts can be blocked but never deleted.
+//   - Neither a block nor a new token ends connections that are open. In v1 only
+//     a block can end them, if it is asked to.
 //
 // Sources, in their state of 2025: https://doc.yunxin.163.com/messaging/server-apis/DQ3Nzk1MTY?platform=server (v1 accounts),
 // https://doc.commsease.com/messaging/server-apis/jk3MzY2MTI?platform=server (v1 calls),

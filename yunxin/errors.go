@@ -12,6 +12,10 @@ var (
 	// ErrExists is what errors.Is finds in an APIError of KindExists.
 	ErrExists = errors.New("account exists")
 
+	// ErrUnknownAccount is what errors.Is finds in an APIError of
+	// KindUnknownAccount: there is nothing to block, to clear or to withdraw.
+	ErrUnknownAccount = errors.New("no such account")
+
 	// ErrMismatch means that Yunxin answered for another account than asked.
 	ErrMismatch = errors.New("reply names another account")
 )
@@ -36,7 +40,7 @@ const (
 // APIError is an answer of Yunxin's other than success. Its text is fit for
 // logs: secrets are removed from it and it has one line.
 type APIError struct {
-	API  string // "create", "update_token" or "update_profile"
+	API  string // as Config.Observe is told
 	Code int    // Yunxin's code; 414 and 416 are also given locally, without a call
 	Desc string // Yunxin's explanation, for people
 
@@ -70,8 +74,10 @@ func (e *APIError) Error() string {
 	return s
 }
 
-// Is lets errors.Is find ErrExists.
-func (e *APIError) Is(target error) bool { return target == ErrExists && e.Kind() == KindExists }
+// Is lets errors.Is find ErrExists and ErrUnknownAccount.
+func (e *APIError) Is(target error) bool {
+	return target == ErrExists && e.Kind() == KindExists || target == ErrUnknownAccount && e.Kind() == KindUnknownAccount
+}
 
 // UnavailableError means that there was no usable reply: no connection, no time
 // left, an HTTP status other than 200, a body that is not Yunxin's. Whether the

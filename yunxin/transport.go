@@ -2,15 +2,14 @@ package yunxin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 )
@@ -21,22 +20,17 @@ const (
 	// retryPause lets a concurrent operation on the same account, the cause of
 	// code 102449, come to its end.
 	retryPause = 50 * time.Millisecond
-
-	// Code 416 shuts an interface for ten seconds, and calling it meanwhile
-	// only prolongs the outage. The jitter keeps replicas from returning at
-	// once. https://doc.yunxin.163.com/messaging/server-apis/zk4Mzg0MjE?platform=server
-	shutFor    = 10 * time.Second
-	shutJitter = 2 * time.Second
 )
 
 // call sends q, once more if no usable reply came or Yunxin asks for it, and
-// returns the reply of code 200. Sending twice is safe for every call of this
-// package: a create that was done already answers "exists", the others set the
-// same values again.
+// returns the reply of code 200. Sending twice is safe for every call of ours: a
+// create that was done already answers "exists", the others set the same values
+// or end the same connections again.
 func (c *Client) call(ctx context.Context, q call) (reply, error) {
+	name := interfaceOf(q.method, q.path)
 	for attempt := 1; ; attempt++ {
-		if left := c.gate.left(q.api, c.now()); left > 0 {
-			return reply{}, &APIError{API: q.api, Code: 416, Desc: "not sent, the interface is shut", RetryAfter: left, kind: KindRate}
+		if err := c.mayCall(q.api, name); err != nil {
+			return reply{}, err
 		}
 		at := c.healthy.Load()
 		start := time.Now()
@@ -55,7 +49,7 @@ func (c *Client) call(ctx context.Context, q call) (reply, error) {
 				c.healthy.CompareAndSwap(at, (at+1)%int64(len(c.urls)))
 			}
 		case answer.kind == KindRate:
-			answer.RetryAfter = c.gate.shut(q.api, c.now())
+			answer.RetryAfter = c.gate.shut(name, c.now())
 			return reply{}, err
 		case answer.kind == KindRetry:
 			if attempt == 1 {
@@ -81,14 +75,8 @@ func (c *Client) send(ctx context.Context, base string, q call) (reply, error) {
 	req.Header.Set("Content-Type", q.contentType)
 	now := c.now()
 	sum := c.sign(req.Header, now)
-	hide := func(s string) string { return clean(s, c.appSecret, sum, q.secret) }
-	unavailable := func(err error) error {
-		// Go repeats the whole URL in front of the cause.
-		if u := (*url.Error)(nil); errors.As(err, &u) {
-			err = u.Err
-		}
-		return &UnavailableError{API: q.api, Host: req.URL.Host, text: hide(err.Error()), cause: err}
-	}
+	secrets := []string{c.appSecret, sum, q.secret}
+	unavailable := func(err error) error { return noReply(q.api, req.URL.Host, err, secrets) }
 
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -108,19 +96,31 @@ func (c *Client) send(ctx context.Context, base string, q call) (reply, error) {
 	if err != nil {
 		return reply{}, unavailable(err)
 	}
+	if code, text, failed := r.failedKick(); r.code == 200 && failed {
+		return reply{}, &APIError{API: q.api, Code: code, Desc: clean(cmp.Or(text, "a connection was not ended"), secrets), kind: KindRetry}
+	}
 	if r.code == 200 {
 		return r, nil
 	}
-	e := &APIError{API: q.api, Code: r.code, Desc: hide(r.text), kind: classify(r.code, r.text)}
+	e := &APIError{API: q.api, Code: r.code, Desc: clean(r.text, secrets), kind: classify(r.code, r.text)}
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && e.kind == KindAuth {
 		e.Skew = now.Sub(date).Truncate(time.Second)
 	}
 	return reply{}, e
 }
 
+// noReply reports that an attempt got no usable reply.
+func noReply(api, host string, err error, secrets []string) error {
+	// Go repeats the whole URL in front of the cause.
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err
+	}
+	return &UnavailableError{API: api, Host: host, text: clean(err.Error(), secrets), cause: err}
+}
+
 // clean makes a foreign text fit for errors and logs: without the secrets of
 // this call, should the other side repeat them, on one line, and short.
-func clean(s string, secrets ...string) string {
+func clean(s string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
 			s = strings.ReplaceAll(s, secret, "***")
@@ -146,29 +146,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// gate remembers which interfaces Yunxin has shut.
-type gate struct {
-	mu    sync.Mutex
-	until map[string]time.Time
-}
-
-// left returns how long api stays shut, or nothing.
-func (g *gate) left(api string, now time.Time) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return max(0, g.until[api].Sub(now))
-}
-
-// shut closes api and returns for how long.
-func (g *gate) shut(api string, now time.Time) time.Duration {
-	d := shutFor + rand.N(shutJitter)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.until == nil {
-		g.until = make(map[string]time.Time)
-	}
-	g.until[api] = now.Add(d)
-	return d
 }

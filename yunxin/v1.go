@@ -33,6 +33,19 @@ func (v1) updateProfile(accid, name, avatar string) call {
 	return formCall(apiUpdateProfile, "/user/updateUinfo.action", form, "")
 }
 
+// The kick is asked for, because without it connections that are open go on as
+// before. https://doc.commsease.com/en/messaging/server-apis/TUzOTA4NTY?platform=server
+func (v1) block(accid string) call {
+	return formCall(apiBlock, "/user/block.action", url.Values{"accid": {accid}, "needkick": {"true"}}, "")
+}
+
+func (v1) unblock(accid string) call {
+	return formCall(apiUnblock, "/user/unblock.action", url.Values{"accid": {accid}}, "")
+}
+
+// kick does not exist in v1, apart from the one that goes with a block.
+func (v1) kick(string, string) (call, bool) { return call{}, false }
+
 func formCall(api, path string, form url.Values, secret string) call {
 	return call{
 		api:         api,

@@ -3,13 +3,14 @@ package yunxintest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
 
-// Account is a copy of an account's state.
+// Account is a copy of an account's state. Sessions has more about Live and Kicked.
 type Account struct {
-	Accid, Token, Name, Avatar string
+	Accid, Token, Name, Avatar string // Token is the only static one that is valid
 	Blocked                    bool
 	Live                       int // sessions opened by Login and not kicked
 	Kicked                     int // sessions ended by a kick
@@ -19,7 +20,7 @@ type account struct {
 	accid, token string
 	profile      map[string]string // by v1's names
 	blocked      bool
-	live, kicked int
+	sessions     []Session
 	contended    bool // Behaviour.Contention has struck
 }
 
@@ -31,7 +32,8 @@ func (s *Simulator) Account(accid string) (Account, bool) {
 	if a == nil {
 		return Account{}, false
 	}
-	return Account{a.accid, a.token, a.profile["name"], a.profile["icon"], a.blocked, a.live, a.kicked}, true
+	live, kicked := a.count()
+	return Account{a.accid, a.token, a.profile["name"], a.profile["icon"], a.blocked, live, kicked}, true
 }
 
 // Accounts returns how many accounts there are.
@@ -45,15 +47,20 @@ func (s *Simulator) Accounts() int {
 func (s *Simulator) Add(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	accid := strings.ToLower(a.Accid)
-	s.accounts[accid] = &account{
-		accid:   accid,
+	b := &account{
+		accid:   strings.ToLower(a.Accid),
 		token:   a.Token,
 		profile: map[string]string{"name": a.Name, "icon": a.Avatar},
 		blocked: a.Blocked,
-		live:    a.Live,
-		kicked:  a.Kicked,
 	}
+	for range a.Kicked {
+		s.open(b, a.Token, 0)
+	}
+	b.kick("", s.now(), everybody)
+	for range a.Live {
+		s.open(b, a.Token, 0)
+	}
+	s.accounts[b.accid] = b
 }
 
 // result is what a call came to, before it is written in either generation.
@@ -61,7 +68,10 @@ type result struct {
 	code     int
 	text     string // of a failure
 	account  *account
-	accounts []*account // Profiles in v1
+	accounts []*account // Profiles in v1, GetAccounts
+	missing  []string   // GetAccounts
+	kicked   []Session
+	left     []Session // that a kick could not end
 }
 
 // failure chooses a failure by generation.
@@ -87,8 +97,11 @@ var profileFields = []string{"name", "icon", "sign", "email", "birth", "mobile",
 
 // operate carries out a call that passed authentication.
 func (s *Simulator) operate(q *request) result {
-	if q.api == Profiles && q.version == "v1" {
+	switch {
+	case q.api == Profiles && q.version == "v1":
 		return s.v1Profiles(q)
+	case q.api == GetAccounts:
+		return s.getAccounts(q)
 	}
 	sent := q.params["accid"]
 	switch {
@@ -129,10 +142,15 @@ func (s *Simulator) operate(q *request) result {
 	case a.blocked && s.behaviour.BlockedRefuses && q.api != Unblock:
 		return q.failure(422, "account disabled", 102422, "account banned")
 	}
+	res := result{code: 200, account: a}
+	kicks, whom := q.params["needkick"] == "true" && q.mayKick(), everybody
 	switch q.api {
 	case UpdateToken:
 		if t := q.params["token"]; t != "" {
 			a.token = t
+		}
+		if enabled, given := q.params["enabled"]; given && q.version == "v2" {
+			a.blocked = enabled == "false"
 		}
 	case RefreshToken:
 		a.token = s.newToken()
@@ -146,14 +164,31 @@ func (s *Simulator) operate(q *request) result {
 	case Unblock:
 		a.blocked = false
 	case Kick:
-		if q.params["type"] != "1" && q.params["type"] != "2" && q.params["type"] != "3" {
+		named := func(s Session) bool { return slices.Contains(q.devices, s.Device) }
+		switch q.params["type"] {
+		case "1":
+		case "2":
+			whom = named
+		case "3":
+			whom = func(s Session) bool { return !named(s) }
+		default:
 			return q.badParameter("type")
 		}
+		if s.behaviour.KickFails {
+			res.left = a.live(whom)
+			return res
+		}
+		kicks = true
 	}
-	if q.api == Kick || q.params["needkick"] == "true" {
-		a.kicked, a.live = a.kicked+a.live, 0
+	if kicks {
+		res.kicked = a.kick(q.api, s.now(), whom)
 	}
-	return result{code: 200, account: a}
+	return res
+}
+
+// mayKick reports that a call has the parameter for it. In v1 only block has.
+func (q *request) mayKick() bool {
+	return q.api == Block || q.version == "v2" && (q.api == UpdateToken || q.api == Unblock)
 }
 
 func (s *Simulator) create(q *request, accid string, a *account) result {
@@ -171,6 +206,7 @@ func (s *Simulator) create(q *request, accid string, a *account) result {
 	if a.token == "" {
 		a.token = s.newToken()
 	}
+	a.blocked = q.version == "v2" && q.params["enabled"] == "false"
 	a.setProfile(q.params)
 	s.accounts[accid] = a
 	return result{code: 200, account: a}
@@ -195,6 +231,24 @@ func (s *Simulator) v1Profiles(q *request) result {
 	for _, id := range ids {
 		if a := s.accounts[strings.ToLower(id)]; a != nil {
 			res.accounts = append(res.accounts, a)
+		}
+	}
+	return res
+}
+
+// getAccounts is v2's query of several accounts.
+// https://yunxin-im.apifox.cn/api-147175988
+func (s *Simulator) getAccounts(q *request) result {
+	ids := strings.Split(q.params["accids"], ",")
+	if ids[0] == "" || len(ids) > 100 {
+		return q.badParameter("account_ids")
+	}
+	res := result{code: 200}
+	for _, id := range ids {
+		if a := s.accounts[strings.ToLower(id)]; a != nil {
+			res.accounts = append(res.accounts, a)
+		} else {
+			res.missing = append(res.missing, id)
 		}
 	}
 	return res

@@ -60,6 +60,9 @@ type limit struct {
 // https://doc.yunxin.163.com/messaging/server-apis/zk4Mzg0MjE?platform=server
 func (s *Simulator) overLimit(q *request) bool {
 	now, key := s.now(), q.version+" "+q.api
+	if q.version == "v2" && q.api == Unblock {
+		key = "v2 " + Block // one interface, with a parameter
+	}
 	l := s.limits[key]
 	if l == nil {
 		l = &limit{second: now}

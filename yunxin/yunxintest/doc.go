@@ -7,10 +7,15 @@
 //
 // It serves POST /nimserver/user/{create,update,refreshToken,getUinfos,
 // updateUinfo,block,unblock}.action, and under / as well as /nimserver:
-// POST /im/v2/accounts, PATCH and GET /im/v2/accounts/{id}, PATCH
+// POST /im/v2/accounts, PATCH and GET /im/v2/accounts/{id}, GET
+// /im/v2/accounts?account_ids=, PATCH
 // /im/v2/accounts/{id}/actions/{refresh_token,disable}, POST
 // /im/v2/accounts/{id}/actions/kick, PATCH and GET /im/v2/users/{id}; and for
 // pages that have no real SDK, POST /sim/login.
+//
+// Login opens sessions, which nothing ends but a kick; Sessions shows which were
+// kicked, when and by which interface. v1 kicks with a block that asks for it
+// and not otherwise.
 //
 // Replies vary on purpose where nobody may rely on anything: the order of
 // members changes, unknown members appear, msg is "success" or "success.".

@@ -15,6 +15,7 @@ type Entry struct {
 	Time         time.Time // of the simulator's clock
 	Host         string
 	Method, Path string
+	Query        string // as it was sent
 	Version      string // "v1" or "v2"; "" for a path that does not exist
 	API          string // such as Create; "" likewise
 	Header       http.Header
@@ -22,10 +23,11 @@ type Entry struct {
 	Params       map[string]string // of the body and the path, under v1's names
 	Status       int               // HTTP status of the reply
 	Code         int               // code in its body; 0 if a fault stood in for it
+	Kicked       int               // sessions that the call ended
 	Lost         bool              // a fault broke the reply or held it back
 }
 
-func (s *Simulator) record(q *request, out outgoing, code int) {
+func (s *Simulator) record(q *request, out outgoing, code, kicked int) {
 	if len(s.journal) == maxJournal {
 		s.journal = slices.Delete(s.journal, 0, maxJournal/4)
 	}
@@ -34,6 +36,7 @@ func (s *Simulator) record(q *request, out outgoing, code int) {
 		Host:    q.http.Host,
 		Method:  q.http.Method,
 		Path:    q.http.URL.EscapedPath(),
+		Query:   q.http.URL.RawQuery,
 		Version: q.version,
 		API:     q.api,
 		Header:  q.http.Header.Clone(),
@@ -41,6 +44,7 @@ func (s *Simulator) record(q *request, out outgoing, code int) {
 		Params:  maps.Clone(q.params),
 		Status:  out.status,
 		Code:    code,
+		Kicked:  kicked,
 		Lost:    out.drop || out.cut || out.delay > 0,
 	})
 }

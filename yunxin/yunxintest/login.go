@@ -13,9 +13,10 @@ import (
 )
 
 // Login says what Yunxin would tell a page's NIM SDK: 200, and the account has
-// one more live session; 302 for an account or token that is wrong, replaced
-// or expired; 403 for an auth type that the login policy does not allow; 422
-// for a blocked account. authType is 0 for a static token, 1 for a dynamic one.
+// one more live session (see Sessions); 302 for an account or token that is
+// wrong, replaced or expired; 403 for an auth type that the login policy does
+// not allow; 422 for a blocked account. authType is 0 for a static token, 1 for
+// a dynamic one.
 // These are the codes of the V9 SDK; V10Code translates.
 func (s *Simulator) Login(appKey, accid, token string, authType int) int {
 	s.mu.Lock()
@@ -34,7 +35,7 @@ func (s *Simulator) Login(appKey, accid, token string, authType int) int {
 	case a.blocked:
 		return 422
 	}
-	a.live++
+	s.open(a, token, authType)
 	return 200
 }
 

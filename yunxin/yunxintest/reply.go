@@ -32,7 +32,7 @@ func (s *Simulator) render(q *request, res result) []byte {
 		if !s.behaviour.Plain && s.random.IntN(2) == 0 {
 			msg = "success."
 		}
-		o = append(o, member{"msg", msg}, member{"data", v2Data(q, res)})
+		o = append(o, member{"msg", msg}, member{"data", s.v2Data(q, res)})
 	}
 	return s.encode(o)
 }
@@ -59,9 +59,12 @@ func (s *Simulator) v1Data(q *request, res result) object {
 	return object{{"info", info}}
 }
 
-func v2Data(q *request, res result) object {
+func (s *Simulator) v2Data(q *request, res result) object {
 	a := res.account
-	if a == nil {
+	switch {
+	case q.api == GetAccounts:
+		return accountsData(res)
+	case a == nil:
 		return object{}
 	}
 	id := member{"account_id", a.accid}
@@ -73,13 +76,47 @@ func v2Data(q *request, res result) object {
 		return object{id, {"configuration", configuration}}
 	case RefreshToken:
 		return object{id, {"token", a.token}, {"configration", configuration}} // misspelt as in the documents
-	case GetAccount:
+	case GetAccount, Block, Unblock:
 		return object{id, {"configuration", configuration}}
 	case UpdateProfile, Profiles:
 		return append(a.members("v2"), id)
+	case Kick:
+		return s.kickData(res)
 	default:
 		return object{}
 	}
+}
+
+// accountsData is the data of GetAccounts.
+func accountsData(res result) object {
+	found, missing := []object{}, []object{}
+	for _, a := range res.accounts {
+		found = append(found, object{{"account_id", a.accid}, {"configuration", object{{"enabled", !a.blocked}}}})
+	}
+	for _, id := range res.missing {
+		missing = append(missing, object{{"account_id", id}, {"error_code", 102404}, {"error_msg", "account not exist"}})
+	}
+	return object{{"success_list", found}, {"failed_list", missing}}
+}
+
+// kickData has failed_list as a list, as the vendor's client reads it, or as the
+// object that the documents show.
+func (s *Simulator) kickData(res result) object {
+	done, failed := []object{}, []object{}
+	for _, session := range res.kicked {
+		done = append(done, object{{"device_id", session.Device}, {"login_time", session.Opened.UnixMilli()}, {"client_type", 16}, {"consid", session.Device}})
+	}
+	for _, session := range res.left {
+		failed = append(failed, object{{"device_id", session.Device}, {"error_code", 500}, {"error_msg", "internal server error"}})
+	}
+	if s.behaviour.Plain || s.random.IntN(2) == 0 {
+		return object{{"success_list", done}, {"failed_list", failed}}
+	}
+	one := object{}
+	if len(failed) > 0 {
+		one = failed[0]
+	}
+	return object{{"success_list", done}, {"failed_list", one}}
 }
 
 // encode writes o, in random order and with a member that nobody expects.

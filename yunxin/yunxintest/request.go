@@ -21,6 +21,7 @@ const (
 	Unblock       = "unblock"  // v2: disable with enabled true
 	Kick          = "kick"     // v2 only
 	GetAccount    = "account"  // v2 only
+	GetAccounts   = "accounts" // v2 only
 )
 
 var v1Routes = map[string]string{
@@ -37,6 +38,7 @@ var v1Routes = map[string]string{
 var v2Routes = map[string]string{
 	"POST accounts":                          Create,
 	"PATCH accounts/*":                       UpdateToken,
+	"GET accounts":                           GetAccounts,
 	"GET accounts/*":                         GetAccount,
 	"PATCH accounts/*/actions/refresh_token": RefreshToken,
 	"PATCH accounts/*/actions/disable":       Block,
@@ -53,7 +55,8 @@ type request struct {
 	version string // "v1", "v2"
 	api     string // "" = no such interface
 	params  map[string]string
-	bad     string // the parameter that has a wrong form, if any
+	devices []string // Kick
+	bad     string   // the parameter that has a wrong form, if any
 }
 
 func newRequest(r *http.Request, body []byte) *request {
@@ -77,6 +80,9 @@ func newRequest(r *http.Request, body []byte) *request {
 			q.readJSON()
 			if id != "" {
 				q.params["accid"], _ = url.PathUnescape(id)
+			}
+			if api == GetAccounts {
+				q.params["accids"] = r.URL.Query().Get("account_ids")
 			}
 			if api == Block && q.params["enabled"] == "true" {
 				q.api = Unblock
@@ -109,6 +115,7 @@ var v2Names = map[string]string{
 	"enabled":                    "enabled",
 	"type":                       "type",
 	"kick_notify_extension":      "kickNotifyExt",
+	"configuration.enabled":      "enabled",
 	"user_information.name":      "name",
 	"user_information.avatar":    "icon",
 	"user_information.sign":      "sign",
@@ -134,6 +141,18 @@ func (q *request) readJSON() {
 	prefix := ""
 	if q.api == UpdateProfile {
 		prefix = "user_information." // there the profile is the body itself
+	}
+	if list, given := members["device_id_list"]; given && q.api == Kick {
+		delete(members, "device_id_list")
+		devices, _ := list.([]any)
+		for _, device := range devices {
+			if name, ok := device.(string); ok {
+				q.devices = append(q.devices, name)
+			}
+		}
+		if list != nil && (len(q.devices) != len(devices) || devices == nil || len(devices) > 20) {
+			q.bad = "device_id_list"
+		}
 	}
 	q.readMembers(prefix, members)
 }

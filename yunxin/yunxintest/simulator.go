@@ -33,7 +33,8 @@ type Behaviour struct {
 	Plain            bool     // neither shuffled nor unknown members
 	Contention       bool     // v2: the first repeated create of an account gets 102449, as if it ran beside the winner
 	DedupTraceID     bool     // a repeated RequestId or X-custom-traceid gets 431
-	BlockedRefuses   bool     // calls about a blocked account get 422 or 102422
+	BlockedRefuses   bool     // calls about a blocked account get 422 or 102422, but not the one that unblocks it
+	KickFails        bool     // v2: actions/kick ends nothing, and says so in failed_list beside code 200
 	MaxAccounts      int      // beyond it new accounts get 419 or 102434; 0 means no limit
 	AntispamWords    []string // names containing one get 103451, in v1 414
 	StaticLoginOff   bool     // login policy of the console: static tokens are on by default
@@ -54,6 +55,7 @@ type Simulator struct {
 	traces    map[string]bool
 	faults    []*Fault
 	journal   []Entry
+	devices   int // that have logged in
 }
 
 // New returns a simulator without accounts.
@@ -120,7 +122,7 @@ func (s *Simulator) handle(q *request) outgoing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := outgoing{date: s.now()}
-	code := 0
+	code, kicked := 0, 0
 	fault := Fault{Status: http.StatusNotFound}
 	if q.api != "" {
 		fault = s.takeFault(q.api)
@@ -135,12 +137,12 @@ func (s *Simulator) handle(q *request) outgoing {
 		out.body = s.render(q, result{code: fault.Code, text: fault.Text})
 	default:
 		res := s.answer(q)
-		code = res.code
+		code, kicked = res.code, len(res.kicked)
 		out.body = s.render(q, res)
 		out.delay, out.drop, out.cut = fault.Delay, fault.Drop, fault.Cut
 	}
 	out.status = cmp.Or(out.status, http.StatusOK)
-	s.record(q, out, code)
+	s.record(q, out, code, kicked)
 	return out
 }
 
