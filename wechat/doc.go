@@ -28,6 +28,10 @@
 // For the account: [ServerTokens.Follower], [ServerTokens.JSAPITicket] with
 // [JSAPISignature], or [ServerTokens.Token] for a call of one's own.
 //
+// The other way round, what WeChat posts: [NewPush], then [Push.Echo] for the
+// verification of the URL, and [Push.Open], [ParsePush] and [Push.Seal] for each
+// message. A [Push] serves an account or a third-party platform.
+//
 // Official pages:
 //
 //   - guide: https://developers.weixin.qq.com/doc/service/guide/h5/auth.html
@@ -41,6 +45,10 @@
 //   - jsapi_ticket: https://developers.weixin.qq.com/doc/service/api/invoice/auth/api_getticket.html
 //   - causes of authorize errors: https://developers.weixin.qq.com/doc/oplatform/developers/troubleshooting/auth.html
 //   - common error codes: https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
+//   - message push: https://developers.weixin.qq.com/doc/service/guide/dev/push/
+//   - encryption of messages: https://developers.weixin.qq.com/doc/oplatform/developers/dev/push/encryption.md
+//   - message push of a third-party platform: https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/Before_Develop/message_push.md
+//   - events about an authorization: https://developers.weixin.qq.com/doc/service/guide/h5/authorization_change.md
 //   - unionid: https://developers.weixin.qq.com/doc/service/guide/product/unionid.md
 //   - snapshot pages: https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
 //
@@ -74,6 +82,16 @@
 //     bound to an open-platform account; it may begin to appear at any time.
 //   - is_snapshotuser=1 marks the virtual person of a snapshot page, and it
 //     comes with the token only, never with the profile.
+//   - The signature of a plain push covers no part of its body. That of an
+//     encrypted one covers Encrypt alone. The signed strings are joined without a
+//     delimiter, so parts can move from one to the next; see [Push.Open].
+//   - Pushes are padded to 32 bytes where AES needs 16, the initialisation vector
+//     is the first half of the key, and the last character of an EncodingAESKey
+//     has two bits too many, which strict base64 refuses.
+//   - In events about an authorization the sender is not the person; see
+//     [Message.OpenID].
+//   - An answer to a push is empty, "success" to the byte, or a reply, which goes
+//     encrypted if the push did. WeChat waits five seconds and then repeats.
 //   - The nickname may be empty or "微信用户", the avatar may be missing; neither
 //     identifies anybody.
 package wechat

@@ -37,6 +37,8 @@ type App struct {
 	Bound bool
 	// Frozen secrets are answered with 40243.
 	Frozen bool
+	// Push is where messages and events go; the zero value is nowhere.
+	Push PushSettings
 }
 
 var appidForm = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
@@ -70,6 +72,9 @@ func (a App) Check() error {
 		if err := checkHost("JS-SDK domain", h); err != nil {
 			return err
 		}
+	}
+	if a.Push != (PushSettings{}) {
+		return a.Push.Check()
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ const controlPath = "/sim/"
 //	POST /sim/fault         path=PATH&fault=busy|drop|html|empty|huge|extra&times=N
 //	POST /sim/code          appid=ID&player=ID[&scope=SCOPE]; answers a code as text
 //	POST /sim/domain        appid=ID&origin=ORIGIN; fetches the verification file, registers the domain
+//	POST /sim/pushurl       appid=ID&url=URL&token=TOKEN&mode=MODE[&aeskey=KEY]; verifies the URL, takes it over
+//	POST /sim/push          appid=ID&player=ID with text=TEXT or event=EVENT[&NAME=TEXT…]; answers the outcome as text
 //	GET  /sim/full?url=URL  leaves snapshot mode: consent, then the URL
 //	POST /sim/jsconfig      what the stand-in for WeChat's page script asks
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +59,13 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		s.codeText(w, r)
 	case route == "POST domain":
 		s.done303(w, r, s.RegisterDomain(r.Context(), r.PostFormValue("appid"), r.PostFormValue("origin")))
+	case route == "POST pushurl":
+		s.done303(w, r, s.VerifyPush(r.Context(), r.PostFormValue("appid"), PushSettings{
+			URL: r.PostFormValue("url"), Token: r.PostFormValue("token"),
+			AESKey: r.PostFormValue("aeskey"), Mode: PushMode(r.PostFormValue("mode")),
+		}))
+	case route == "POST push":
+		s.pushForm(w, r)
 	case rest == "full":
 		s.leaveSnapshot(w, r)
 	case route == "POST jsconfig":

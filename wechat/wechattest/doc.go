@@ -24,7 +24,8 @@
 //	/open/js/jweixin-1.6.0.js      stand-in for the JS-SDK, which checks wx.config
 //	/sim/                          control page: who visits, clock, switches, journal
 //
-// All of it is bound to the root of the host.
+// All of it is bound to the root of the host. Messages and events go the other
+// way: the simulator posts them to the push URL of an app.
 //
 // # Rules kept
 //
@@ -56,6 +57,13 @@
 // same player has the same openid at the same appid in every run; access tokens
 // have the greatest length documented, 512 characters.
 //
+// Pushes: signed with the token, in plain, compatible or safe mode; timestamp,
+// nonce and the random bytes of the frame are new for each attempt. After five
+// seconds, or an answer of another status than 200, the push is repeated, three
+// attempts in all. Good answers are an empty body, the word success to the byte,
+// or a message to the person, encrypted where the push was, with the nonce of the
+// push and the appid at the end. A push URL is verified with an echostr.
+//
 // # For tests
 //
 // [Server.Set] changes the [Behaviour], [Server.Advance] moves the clock by which
@@ -66,6 +74,9 @@
 // Buttons can be pressed without a script: a POST to the address of the page
 // with consent=agree or deny, or for QR codes with qr=scan, confirm, cancel,
 // expire or fast, and player=ID for the phone's owner.
+//
+// [Server.PushText] and [Server.PushEvent] push, [Server.Deliver] does so in other
+// ways, forged ones too, and [Server.Redeliver] repeats what was sent.
 //
 // [Server.CheckJSConfig] judges a wx.config, [Server.RegisterDomain] fetches a
 // verification file.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Entry is one request that the simulator saw, or made to verify a domain.
+// Entry is one request that the simulator saw, or made: to verify a domain or a
+// push URL, or to push.
 // Requests to /sim/ are left out, and so are the QR page's polls and pictures.
 type Entry struct {
 	Time         time.Time // by the simulator's clock
@@ -22,7 +23,8 @@ type Entry struct {
 	// client went away first), "fault"; for the authorize page "redirect",
 	// "redirect twice", "choose page", "consent page", "denied", "not wechat",
 	// "error page"; for the QR login also "qr page", "scanned", "expired", "over"
-	// (a button after the end); for a domain "verified" or "not verified".
+	// (a button after the end); for a domain or push URL "verified" or "not
+	// verified"; for a push "accepted" or "not accepted".
 	Result string
 }
 
