@@ -50,6 +50,7 @@ type Server struct {
 	counters  map[string]*counter
 	tickets   map[ticketKey]ticket
 	scans     map[string]*scan // QR logins by uuid
+	account   account
 	faults    map[string][]*Fault
 	journal   []Entry
 	pruneAt   int // size of codes or tokens at which prune looks again
@@ -138,6 +139,10 @@ func (s *Server) now() time.Time { return s.clock().Add(s.offset) }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	w.Header().Set("Cache-Control", "no-store")
+	if e, found := accountAPIs[path]; found {
+		s.accountAPI(w, r, e)
+		return
+	}
 	switch handle, found := apis[path]; {
 	case found:
 		s.api(w, r, handle)
