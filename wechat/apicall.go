@@ -178,8 +178,8 @@ func (c *Client) streamAttempt(ctx context.Context, api, token string, call Call
 // JSON, whatever WeChat calls it. All others are left alone. content is the whole
 // body in any case.
 func peek(in *http.Response) (content io.Reader, head reply, err error) {
-	kind, _, err := mime.ParseMediaType(in.Header.Get("Content-Type"))
-	textual := err != nil || kind == "application/json" || strings.HasPrefix(kind, "text/")
+	kind, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type"))
+	textual := kind == "" || kind == "application/json" || strings.HasPrefix(kind, "text/")
 	if !textual || in.ContentLength > maxPeek {
 		return in.Body, nil, nil
 	}

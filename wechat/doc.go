@@ -26,7 +26,9 @@
 // [Client.Refresh], [Client.UserInfo].
 //
 // For the account: [ServerTokens.Follower], [ServerTokens.JSAPITicket] with
-// [JSAPISignature], or [ServerTokens.Token] for a call of one's own.
+// [JSAPISignature], its menu with [ParseMenu], [ServerTokens.Menu] and
+// [ServerTokens.SetMenu]. [ServerTokens.Do] makes any other call for an app that
+// shall have neither secret nor token, [ServerTokens.Token] is for one of one's own.
 //
 // The other way round, what WeChat posts: [NewPush], then [Push.Echo] for the
 // verification of the URL, and [Push.Open], [ParsePush] and [Push.Seal] for each
@@ -43,6 +45,8 @@
 //   - mini program: https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session
 //   - server token: https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
 //   - jsapi_ticket: https://developers.weixin.qq.com/doc/service/api/invoice/auth/api_getticket.html
+//   - custom menu: https://developers.weixin.qq.com/doc/service/api/custommenu/api_createcustommenu
+//   - how interfaces are called: https://developers.weixin.qq.com/doc/oplatform/developers/dev/guide.md
 //   - causes of authorize errors: https://developers.weixin.qq.com/doc/oplatform/developers/troubleshooting/auth.html
 //   - common error codes: https://developers.weixin.qq.com/doc/channels/API/basics/commErrCode.html
 //   - message push: https://developers.weixin.qq.com/doc/service/guide/dev/push/
@@ -69,6 +73,9 @@
 //     leave the server. See [Client.Code2Session].
 //   - /sns/auth answers in errcode; everywhere else its absence means success.
 //   - The jsapi_ticket is signed as noncestr, while wx.config wants nonceStr.
+//   - A menu may not be written with \u escapes (40033), which encoding/json makes
+//     of every & in a URL; an account without a menu answers 46003; and what
+//     menu/get gives has an empty sub_button in every button.
 //   - A code works once. A second exchange is an error even when the first
 //     answer was lost, so no layer may repeat one; net/http would, see
 //     [Client.Exchange].

@@ -29,9 +29,9 @@ const (
 // nor the owner's other systems void each other's tokens. It is never asked to
 // refresh it by force, which would do just that.
 //
-// All errors are [*APIError] and [*UnavailableError]. A refusal is remembered for
-// 10 seconds. Most calls are refused to addresses that are not on the account's
-// allow-list (40164), with which a login still works.
+// All errors are [*APIError] and [*UnavailableError]; SetMenu and Do have one more
+// each. A refusal is remembered for 10 seconds. Most calls are refused to addresses
+// that are not on the account's allow-list (40164), with which a login still works.
 type ServerTokens struct {
 	client  *Client
 	tokens  keeper

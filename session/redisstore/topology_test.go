@@ -1,8 +1,6 @@
 package redisstore_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,73 +16,10 @@ import (
 	"wxgate/session/storetest"
 )
 
-// startCluster starts a Cluster of three masters and a replica of the first, and returns the masters.
-func startCluster(t *testing.T, password string) []*storetest.Redis {
-	t.Helper()
-	ctx := t.Context()
-	var nodes []*storetest.Redis
-	var clients []*redis.Client
-	for range 4 {
-		// With a shorter timeout a busy machine sees a failover before the test wants one.
-		node := storetest.StartRedis(t, "--requirepass", password, "--masterauth", password,
-			"--cluster-enabled", "yes", "--cluster-node-timeout", "3000", "--repl-diskless-sync-delay", "0")
-		nodes = append(nodes, node)
-		clients = append(clients, admin(t, node.Addr, password))
-	}
-	do := func(client *redis.Client, args ...any) {
-		t.Helper()
-		if err := client.Do(ctx, args...).Err(); err != nil {
-			t.Fatalf("%v: %v", args, err)
-		}
-	}
-	_, port, _ := net.SplitHostPort(nodes[0].Addr)
-	for i, client := range clients {
-		do(client, "cluster", "set-config-epoch", i+1)
-		if i < 3 {
-			do(client, "cluster", "addslotsrange", i*16384/3, (i+1)*16384/3-1)
-		}
-		if i > 0 {
-			do(client, "cluster", "meet", "127.0.0.1", port)
-		}
-	}
-	id, err := clients[0].Do(ctx, "cluster", "myid").Text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "a replica", func() error { return clients[3].Do(ctx, "cluster", "replicate", id).Err() })
-	for _, client := range clients {
-		eventually(t, "one cluster of four", func() error {
-			info, err := client.ClusterInfo(ctx).Result()
-			if err != nil {
-				return err
-			}
-			nodes, err := client.ClusterNodes(ctx).Result()
-			if err != nil {
-				return err
-			}
-			if !strings.Contains(info, "cluster_state:ok") || strings.Count(nodes, " connected") != 4 || strings.Count(nodes, "slave ") != 1 {
-				return errors.New(info + nodes)
-			}
-			return nil
-		})
-	}
-	// A replica that has copied nothing yet may not take over.
-	eventually(t, "a replica in step", func() error { return replicaInStep(ctx, clients[3]) })
-	return nodes[:3]
-}
-
-func replicaInStep(ctx context.Context, client *redis.Client) error {
-	info, err := client.Info(ctx, "replication").Result()
-	if err == nil && !strings.Contains(info, "master_link_status:up") {
-		err = errors.New(info)
-	}
-	return err
-}
-
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
-	masters := startCluster(t, password)
+	masters := storetest.StartCluster(t, password)
 	url := "redis+cluster://:" + password + "@" + masters[0].Addr + "," + masters[1].Addr
 	t.Run("conformance", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) (storetest.Store, func(time.Duration)) {
@@ -146,7 +81,7 @@ func startSentinels(t *testing.T, sentinels int) (master *storetest.Redis, addrs
 	host, port, _ := net.SplitHostPort(master.Addr)
 	replica := storetest.StartRedis(t, append(auth, "--replicaof", host, port)...)
 	client := admin(t, replica.Addr, password)
-	eventually(t, "a replica in step", func() error { return replicaInStep(t.Context(), client) })
+	eventually(t, "a replica in step", func() error { return storetest.ReplicaInStep(t.Context(), client) })
 
 	for i := range sentinels {
 		addr := freeAddr(t)

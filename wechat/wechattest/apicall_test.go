@@ -111,6 +111,15 @@ func TestMedia(t *testing.T) {
 		t.Errorf("got %d bytes, %v", len(got.raw), got.header)
 	}
 
+	// A refusal too comes after the last byte.
+	good := token
+	token = "x"
+	refused := &io.LimitedReader{R: zeros{}, N: 5 << 20}
+	if r := upload("video", "media", "x", refused); r.errcode() != 40001 || refused.N != 0 {
+		t.Errorf("void token: %s, %d bytes not taken", r.raw, refused.N)
+	}
+	token = good
+
 	// More is measured, not kept.
 	large := upload("video", "media", "y", io.LimitReader(zeros{}, 5<<20)).text("media_id")
 	if m, _ := s.Medium(large); m.Size != 5<<20 || m.Open != nil {
