@@ -5,6 +5,9 @@ import "github.com/golang-jwt/jwt/v5"
 // VisitorSubject is the subject of an assertion about somebody who has no user: the visitor of a snapshot page.
 const VisitorSubject = "visitor"
 
+// GatewaySubject is the subject of a token that speaks for the gateway and for no user: it signs the body of an event or a message.
+const GatewaySubject = "wxgate"
+
 // Claims is what an assertion says. The registered names are those of RFC 7519, section 4.1; auth_time, name, picture and sid those of
 // OpenID Connect. Empty claims are left out.
 //
@@ -27,6 +30,8 @@ type Claims struct {
 	WeChat     *WeChatClaim     `json:"wechat,omitempty"`
 	Yunxin     *YunxinClaim     `json:"yunxin,omitempty"`
 	Snapshot   bool             `json:"snapshot,omitempty"`
+	// SHA256 is the hash of the body that this token goes with, in lower-case hex.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // WeChatClaim says which WeChat account this session came from.

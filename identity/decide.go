@@ -1,9 +1,12 @@
 package identity
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
-// Block keeps a user out until [Directory.Unblock]: its sessions end, and so does its account at Yunxin as soon as the caller
-// brings that up to date. Blocking a blocked user changes nothing. Errors as of [Directory.Update].
+// Block keeps a user out until [Directory.Unblock]. Its sessions stay, or the person could not be told why they are refused; its
+// login token for Yunxin is withdrawn. Blocking a blocked user changes nothing. Errors as of [Directory.Update].
 func (d *Directory) Block(ctx context.Context, id string) (*User, error) {
 	notice, err := d.newNotice(ctx, NoticeBlocked, id, d.now())
 	if err != nil {
@@ -14,7 +17,7 @@ func (d *Directory) Block(ctx context.Context, id string) (*User, error) {
 			return ErrNoChange
 		}
 		u.Status = StatusBlocked
-		u.endSessions()
+		u.Yunxin.Epoch++
 		u.AddEvent(Event{Time: d.now(), Type: EventBlocked})
 		u.post(notice.about(u))
 		return nil
@@ -52,40 +55,58 @@ type Revocation struct {
 // account at Yunxin is to be blocked until the person logs in again. An account that nobody has is not found.
 func (d *Directory) Revoke(ctx context.Context, r Revocation) (u *User, found bool, err error) {
 	at := d.now()
-	if u, found, err = d.Find(ctx, r.AppID, r.OpenID); err != nil || !found {
-		return nil, false, err
-	}
-	notice, err := d.newNotice(ctx, NoticeRevoked, u.ID, at)
-	if err != nil {
-		return nil, false, err
-	}
-	notice.Reason, notice.Account = r.Reason, &NoticeFrom{AppID: r.AppID, OpenID: r.OpenID}
-	u, err = d.Update(ctx, u.ID, func(u *User) error {
+	var notice Notice
+	return d.ofAccount(ctx, r.AppID, r.OpenID, func(u *User) (err error) {
+		notice, err = d.newNotice(ctx, NoticeRevoked, u.ID, at)
+		notice.Reason, notice.Account = r.Reason, &NoticeFrom{AppID: r.AppID, OpenID: r.OpenID}
+		return err
+	}, func(u *User) error {
 		if a := u.Account(r.AppID, r.OpenID); a != nil {
 			notice.Account.Channel = a.Channel
 		}
 		u.endSessions()
 		u.Profile, u.kept.Withdrawn = nil, true
 		u.AddEvent(Event{Time: at, Type: EventRevoked, AppID: r.AppID, OpenID: r.OpenID})
-		u.post(notice.about(u))
+		u.post(notice)
 		return nil
 	})
-	return u, err == nil, err
 }
 
 // ClearProfile forgets name and avatar until the person consents again. An account that nobody has is not found.
 func (d *Directory) ClearProfile(ctx context.Context, appID, openID string) (u *User, found bool, err error) {
-	if u, found, err = d.Find(ctx, appID, openID); err != nil || !found {
-		return nil, false, err
-	}
-	u, err = d.Update(ctx, u.ID, func(u *User) error {
+	return d.ofAccount(ctx, appID, openID, func(*User) error { return nil }, func(u *User) error {
 		if u.Profile == nil {
 			return ErrNoChange
 		}
 		u.Profile = nil
 		return nil
 	})
-	return u, err == nil, err
+}
+
+// ofAccount changes the user of an account, after something was prepared for it. If the account becomes somebody else's in
+// between, it is that user's turn.
+func (d *Directory) ofAccount(ctx context.Context, appID, openID string, prepare, change func(*User) error) (u *User, found bool, err error) {
+	err = again(func() error {
+		e, err := d.lookup(ctx, accountKey(appID, openID), d.now())
+		if found = e.owned(); err != nil || !found {
+			return err
+		}
+		if err := prepare(e.owner.user); err != nil {
+			return err
+		}
+		listed := e.owner.user.Account(appID, openID) != nil
+		u, err = d.modify(ctx, e.owner, func(u *User) error {
+			if listed && u.Account(appID, openID) == nil {
+				return errAgain
+			}
+			return change(u)
+		})
+		if errors.Is(err, ErrErased) {
+			return errAgain
+		}
+		return err
+	})
+	return u, found && err == nil, err
 }
 
 // Erase turns a user into a tombstone, which the app is told of. The result is what it was, for those who have to forget more;

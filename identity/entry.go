@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,12 +12,13 @@ import (
 type entry struct {
 	key   string
 	value string // the user id that is stored
+	gone  string // the tombstone that it leads to
 	owner stored // whom it leads to, by way of merges; without user if the entry is free
 }
 
 func (e entry) owned() bool { return e.owner.user != nil }
 
-// lookup reads an index entry and the user it leads to: one read if absent, else two. An entry of a user that was merged
+// lookup reads an index entry and the user it leads to: one read if absent, else two, and a third if the record does not say the same. An entry of a user that was merged
 // away is pointed to the survivor. An entry without a record means that the store lost data, since records are written first.
 func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry, error) {
 	e := entry{key: key}
@@ -41,7 +43,14 @@ func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry
 	if s, err = d.follow(ctx, s); err != nil {
 		return e, err
 	}
+	if to := s.user.kept.Parting[key]; to != "" {
+		if _, err := d.claim(ctx, e, to); err != nil {
+			return e, err
+		}
+		return e, errAgain
+	}
 	if s.user.Status == StatusErased {
+		e.gone = s.user.ID
 		return e, nil
 	}
 	if s.user.ID != e.value {
@@ -53,6 +62,13 @@ func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry
 			return e, errAgain
 		}
 		e.value = s.user.ID
+	} else if !slices.Contains(s.user.indexKeys(), key) {
+		// A login died in between; or the entry has changed since it was read.
+		if value, _, err := d.store.Get(ctx, key); err != nil {
+			return e, fmt.Errorf("identity: reading an index entry: %w", err)
+		} else if string(value) != e.value {
+			return e, errAgain
+		}
 	}
 	e.owner = s
 	return e, nil
@@ -90,8 +106,18 @@ func (d *Directory) release(ctx context.Context, key, tombstone string) error {
 			return nil // somebody else's by now
 		}
 	}
-	if _, err := d.store.Replace(ctx, key, value, value, time.Second); err != nil {
+	return d.expire(ctx, key, string(value), tombstone)
+}
+
+// expire gives an entry a short life. It leads straight to the tombstone then, so that nobody can point it there any more for whom
+// the user was still alive.
+func (d *Directory) expire(ctx context.Context, key, value, tombstone string) error {
+	replaced, err := d.store.Replace(ctx, key, []byte(value), []byte(tombstone), time.Second)
+	if err != nil {
 		return fmt.Errorf("identity: writing an index entry: %w", err)
+	}
+	if !replaced {
+		return errAgain
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,9 +46,7 @@ func (d *Directory) Current(ctx context.Context, id, appID, openID string) (u *U
 			return nil
 		}
 		e, err := d.lookup(ctx, accountKey(appID, openID), d.now())
-		if err == nil && e.owned() {
-			u = e.owner.user
-		}
+		u, found = e.owner.user, e.owned()
 		return err
 	})
 	return u, found, err
@@ -148,19 +148,20 @@ func (d *Directory) follow(ctx context.Context, s stored) (stored, error) {
 		}
 		s = next
 	}
-	if s.user.Status == StatusErased {
-		return s, nil
-	}
 	// The nearest first: it may have taken over the farther ones before it was merged itself, and their records may be older
 	// than what was decided about them since.
-	for _, p := range slices.Backward(path) {
-		if slices.Contains(s.user.Aliases, p.user.ID) {
-			continue
+	taken := func(p stored) bool { return slices.Contains(s.user.Aliases, p.user.ID) }
+	if missing := slices.DeleteFunc(slices.Clone(path), taken); len(missing) > 0 {
+		for i, p := range slices.Backward(missing) {
+			if err := d.absorb(ctx, s, p.user); err != nil || i == 0 {
+				return stored{}, cmp.Or(err, errAgain)
+			}
+			var found bool
+			var err error
+			if s, found, err = d.load(ctx, s.user.ID); err != nil || !found {
+				return stored{}, cmp.Or(err, errAgain)
+			}
 		}
-		if err := d.absorb(ctx, s, p.user); err != nil {
-			return stored{}, err
-		}
-		return stored{}, errAgain
 	}
 	if len(path) > 1 {
 		return s, d.shorten(ctx, path[:len(path)-1], s.user.ID)
@@ -179,13 +180,14 @@ func (d *Directory) shorten(ctx context.Context, path []stored, root string) err
 	return nil
 }
 
-// openRing gives a ring of merges its survivor: the smallest id, because every replica must choose the same.
+// openRing gives a ring of merges its survivor. Every replica must choose the same, and it must be one that no other has taken
+// over already, because such a record is out of date. There is at least one, that of the last decision; of several, the smallest id.
 func (d *Directory) openRing(ctx context.Context, ring []stored) error {
-	root := slices.MinFunc(ring, func(a, b stored) int {
-		if a.user.ID < b.user.ID {
-			return -1
-		}
-		return 1
+	taken := func(s stored) bool {
+		return slices.ContainsFunc(ring, func(o stored) bool { return slices.Contains(o.user.Aliases, s.user.ID) })
+	}
+	root := slices.MinFunc(slices.DeleteFunc(slices.Clone(ring), taken), func(a, b stored) int {
+		return strings.Compare(a.user.ID, b.user.ID)
 	})
 	u := root.user
 	u.Status, u.kept.Merge = u.kept.Merge.Was, nil

@@ -16,6 +16,8 @@ type Login struct {
 	UnionID  string    // empty if WeChat did not tell; silent logins never tell
 	Profile  *Profile  // nil if WeChat did not tell; an empty one says that the person consented but has nothing to show
 	At       time.Time // zero means now
+
+	told bool // not a login: the person is not here
 }
 
 // ErrLogin refuses a login that lacks a required part or has one that WeChat cannot have sent.
@@ -74,13 +76,14 @@ func visibleASCII(s string) bool {
 func (l Login) apply(u *User, takeUnionid bool) (changed, linked bool) {
 	if a := u.Account(l.AppID, l.OpenID); a == nil {
 		u.Accounts = append(u.Accounts, Account{l.Channel, l.AppID, l.OpenID, l.At, l.At})
+		delete(u.kept.Parting, accountKey(l.AppID, l.OpenID))
 		e := Event{Time: l.At, Type: EventLinked, Channel: l.Channel, AppID: l.AppID, OpenID: l.OpenID}
 		if takeUnionid {
 			e.Platform, e.UnionID = l.Platform, l.UnionID
 		}
 		u.AddEvent(e)
 		changed, linked = true, true
-	} else if a.Channel != l.Channel || l.At.Sub(a.LastSeen) >= seenInterval {
+	} else if !l.told && (a.Channel != l.Channel || l.At.Sub(a.LastSeen) >= seenInterval) {
 		a.Channel = l.Channel
 		if l.At.After(a.LastSeen) {
 			a.LastSeen = l.At
@@ -108,7 +111,7 @@ func (l Login) apply(u *User, takeUnionid bool) (changed, linked bool) {
 			changed = true
 		}
 	}
-	if u.kept.Withdrawn {
+	if u.kept.Withdrawn && !l.told {
 		u.kept.Withdrawn, changed = false, true
 	}
 	return changed, linked

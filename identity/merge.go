@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -35,6 +36,7 @@ var (
 // user's from then on. It overrules an earlier split. Blocked is blocked: if one of them is, the remaining user is.
 // Errors: [ErrNotFound], [ErrErased], [ErrSame], [ErrContended], [ErrRecord], or what the store says.
 func (d *Directory) Merge(ctx context.Context, into, from string) (u *User, merged string, err error) {
+	other := ""
 	err = again(func() error {
 		winner, err := d.living(ctx, into)
 		if err != nil {
@@ -51,7 +53,7 @@ func (d *Directory) Merge(ctx context.Context, into, from string) (u *User, merg
 			}
 			return ErrSame
 		}
-		merged = loser.user.ID
+		merged, other = loser.user.ID, winner.user.ID
 		if err := d.unite(ctx, winner, loser, Event{Time: d.now()}); err != nil {
 			return err
 		}
@@ -59,6 +61,9 @@ func (d *Directory) Merge(ctx context.Context, into, from string) (u *User, merg
 		u = s.user
 		return err
 	})
+	if u != nil && u.ID == merged {
+		merged = other // the opposite was decided at the same moment, and won
+	}
 	return u, merged, err
 }
 
@@ -105,6 +110,15 @@ func (d *Directory) unite(ctx context.Context, into, from stored, evidence Event
 	u.kept.Merge = &merge{Into: into.user.ID, Was: u.Status, Evidence: evidence, Notice: notice}
 	u.Status = StatusMerged
 	u.Yunxin.Epoch++ // whoever still has its token must not go on beside the survivor's
+	// The survivor must be able to hold it all: nothing could be undone any more.
+	whole, err := decodeUser(into.user.ID, into.raw)
+	if err != nil {
+		return err
+	}
+	whole.take(u)
+	if _, err := encodeUser(whole); err != nil {
+		return err
+	}
 	if err := d.replace(ctx, from, u); err != nil {
 		return err
 	}
@@ -118,27 +132,77 @@ func (d *Directory) absorb(ctx context.Context, survivor stored, from *User) err
 	if err := d.note(ctx, m.Notice, survivor.user.ID); err != nil {
 		return err
 	}
-	_, err := d.modify(ctx, survivor, func(u *User) error {
-		if slices.Contains(u.Aliases, from.ID) {
+	_, err := d.modifyRecord(ctx, survivor, func(u *User) error {
+		switch {
+		case u.Status == StatusMerged:
+			return errAgain
+		case slices.Contains(u.Aliases, from.ID):
 			return ErrNoChange
+		case u.Status == StatusErased:
+			u.bury(from)
+		default:
+			u.take(from)
 		}
-		u.take(from)
 		return nil
 	})
-	if errors.Is(err, ErrErased) {
-		return errAgain
-	}
 	return err
 }
 
-// take makes everything of a merged user u's own.
-func (u *User) take(from *User) {
-	m := from.kept.Merge
+// bury lets a tombstone take over what it must: the ids, and what the app has to hear of a user that was merged into it. No
+// openid comes along.
+func (u *User) bury(from *User) {
+	u.takeAliases(from)
+	u.takeEpochs(from)
+	u.takeParting(from)
+	u.takeNotices(from)
+	for i := range u.kept.Outbox {
+		u.kept.Outbox[i].Account = nil
+	}
+}
+
+func (u *User) takeAliases(from *User) {
 	for _, id := range append([]string{from.ID}, from.Aliases...) {
 		if id != u.ID && !slices.Contains(u.Aliases, id) {
 			u.Aliases = append(u.Aliases, id)
 		}
 	}
+}
+
+// takeParting leaves out what came back.
+func (u *User) takeParting(from *User) {
+	mine := func(id string) bool { return id == u.ID || slices.Contains(u.Aliases, id) }
+	for key, to := range from.kept.Parting {
+		u.part(key, to)
+	}
+	maps.DeleteFunc(u.kept.Parting, func(key, to string) bool {
+		return mine(to) || slices.ContainsFunc(u.Accounts, func(a Account) bool { return accountKey(a.AppID, a.OpenID) == key })
+	})
+}
+
+func (u *User) part(key, to string) {
+	if u.kept.Parting == nil {
+		u.kept.Parting = map[string]string{}
+	}
+	u.kept.Parting[key] = to
+}
+
+func (u *User) takeNotices(from *User) {
+	for _, n := range from.kept.Outbox {
+		u.post(n)
+	}
+	if n := from.kept.Merge.Notice; n.ID != "" {
+		n.User, n.From, n.Into = u.ID, from.ID, u.ID
+		if from.Yunxin.Accid != u.Yunxin.Accid {
+			n.FromAccid = from.Yunxin.Accid
+		}
+		u.post(n)
+	}
+}
+
+// take makes everything of a merged user u's own.
+func (u *User) take(from *User) {
+	m := from.kept.Merge
+	u.takeAliases(from)
 	for _, a := range from.Accounts {
 		have := u.Account(a.AppID, a.OpenID)
 		if have == nil {
@@ -176,20 +240,24 @@ func (u *User) take(from *User) {
 	}
 	u.kept.Apart = slices.DeleteFunc(u.kept.Apart, func(id string) bool { return id == u.ID || slices.Contains(u.Aliases, id) })
 	u.takeEpochs(from)
-	for _, e := range from.History {
-		u.AddEvent(e)
-	}
+	u.takeParting(from)
+	u.History = append(u.History, from.History...)
 	slices.SortStableFunc(u.History, func(a, b Event) int { return a.Time.Compare(b.Time) })
-	u.AddEvent(m.Evidence)
-	u.kept.Outbox = append(u.kept.Outbox, from.kept.Outbox...)
-	if m.Notice.ID != "" {
-		n := m.Notice
-		n.User, n.From, n.Into = u.ID, from.ID, u.ID
-		u.post(n)
+	u.boundHistory()
+	if m.Evidence.Type != "" { // else the record was emptied, and taken over before
+		u.AddEvent(m.Evidence)
 	}
+	u.takeNotices(from)
 	if m.Was == StatusBlocked && u.Status == StatusActive {
 		u.Status = StatusBlocked
+		u.Yunxin.Epoch++
 		u.AddEvent(Event{Time: m.Evidence.Time, Type: EventBlocked, From: from.ID})
+		if m.Notice.ID != "" {
+			u.post(Notice{ID: m.Notice.followUp(), Type: NoticeBlocked, Time: m.Notice.Time, User: u.ID})
+		}
+	}
+	if u.Profile != nil && u.Profile.UpdatedAt.Before(u.last(EventRevoked)) {
+		u.Profile = nil // the other user's profile does not bring back what the person took back
 	}
 	u.kept.Withdrawn = u.kept.Withdrawn && from.kept.Withdrawn
 }

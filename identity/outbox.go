@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -26,14 +27,16 @@ const (
 // Notice is an event that the app is to be told. It is kept inside the record of the user that it is about and written together
 // with the change that it tells of, so there is never one without the other, and the order of a user's events is that of its changes.
 type Notice struct {
-	ID      string      `json:"id"` // the same at every attempt, so that the app can tell a repetition; begins with its time
-	Type    string      `json:"type"`
-	Time    time.Time   `json:"time"`
-	User    string      `json:"user"`
-	From    string      `json:"from,omitempty"`    // user.merged: who is no more; user.created: whom the user was split from
-	Into    string      `json:"into,omitempty"`    // user.merged: who remains
-	Reason  string      `json:"reason,omitempty"`  // user.revoked: WeChat's name of the event
-	Account *NoticeFrom `json:"account,omitempty"` // the account that it came from, where there is one
+	ID   string    `json:"id"` // the same at every attempt, so that the app can tell a repetition; begins with its time
+	Type string    `json:"type"`
+	Time time.Time `json:"time"`
+	User string    `json:"user"`
+	From string    `json:"from,omitempty"` // user.merged: who is no more; user.created: whom the user was split from
+	Into string    `json:"into,omitempty"` // user.merged: who remains
+	// FromAccid is the account at Yunxin that the merged user had and that pages do not get any more.
+	FromAccid string      `json:"from_accid,omitempty"`
+	Reason    string      `json:"reason,omitempty"`  // user.revoked: WeChat's name of the event
+	Account   *NoticeFrom `json:"account,omitempty"` // the account that it came from, where there is one
 }
 
 // NoticeFrom names an account.
@@ -84,6 +87,17 @@ func ParseNoticeKey(key string) (userID, noticeID string, began time.Time, ok bo
 	return userID, noticeID, time.UnixMilli(int64(binary.BigEndian.Uint64(raw) >> 16)), true
 }
 
+// followUp is the id of a second event that came of the same change: whoever finishes the change makes the same one. It has no
+// entry in the queue and needs none, because any entry of a user brings all its events.
+func (n Notice) followUp() string {
+	raw, err := idEncoding.DecodeString(n.ID)
+	if err != nil || len(raw) != 16 {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return idEncoding.EncodeToString(append(raw[:6:6], sum[:10]...))
+}
+
 // noticeID is 48 bits of time in milliseconds and 80 random ones, in the alphabet of user ids.
 func noticeID(at time.Time) string {
 	var b [16]byte
@@ -106,15 +120,16 @@ func (d *Directory) Notices(ctx context.Context, id string) ([]Notice, error) {
 		if len(list) == 0 || list[0].Type != NoticeCreated || list[0].Account == nil {
 			return nil
 		}
-		first := list[0].Account
-		if s.user.Account(first.AppID, first.OpenID) == nil {
-			return nil // split off since
+		for _, a := range s.user.Accounts {
+			e, err := d.lookup(ctx, accountKey(a.AppID, a.OpenID), d.now())
+			if err != nil || e.owned() && e.owner.user.ID == s.user.ID {
+				return err
+			}
 		}
-		e, err := d.lookup(ctx, accountKey(first.AppID, first.OpenID), d.now())
-		if err == nil && (!e.owned() || e.owner.user.ID != s.user.ID) {
+		if len(s.user.Accounts) > 0 {
 			list = nil
 		}
-		return err
+		return nil
 	})
 	return list, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Resolution is the answer to a login.
@@ -40,7 +41,7 @@ var errAgain = errors.New("identity: lost a step to a competing login")
 //	returning, unionid just learned  3 reads, 2 writes
 //	first login without unionid      1 read,  2 writes
 //	first login with unionid         2 reads, 3 writes
-//	new account of a known unionid   5 reads, 2 writes
+//	new account of a known unionid   3 reads, 2 writes
 //	conflict                         4 reads
 //	conflict                         4 reads
 //	merge of two users               14 reads, 4 writes
@@ -58,8 +59,15 @@ func (d *Directory) Resolve(ctx context.Context, login Login) (Resolution, error
 		r, err = d.attempt(ctx, l, &merged)
 		return err
 	})
-	r.Merged = merged
+	r.tellMerged(merged)
 	return r, err
+}
+
+// tellMerged does not tell of a merge that lost to its opposite, decided at the same moment.
+func (r *Resolution) tellMerged(id string) {
+	if r.User != nil && r.User.ID != id {
+		r.Merged = id
+	}
 }
 
 // Learn is [Directory.Resolve] for what WeChat tells without a login, such as the unionid of a follower: it makes no user and says
@@ -69,6 +77,7 @@ func (d *Directory) Learn(ctx context.Context, login Login) (r Resolution, known
 	if err != nil {
 		return r, false, err
 	}
+	l.told = true
 	merged := ""
 	err = again(func() error {
 		e, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
@@ -78,8 +87,37 @@ func (d *Directory) Learn(ctx context.Context, login Login) (r Resolution, known
 		r, err = d.known(ctx, l, e, &merged)
 		return err
 	})
-	r.Merged = merged
+	r.tellMerged(merged)
 	return r, known, err
+}
+
+// straighten brings a record up to what the index says of a unionid, after a login wrote the entry and then found its account to
+// be somebody else's, or its user erased.
+func (d *Directory) straighten(ctx context.Context, l Login) error {
+	return again(func() error {
+		e, err := d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At)
+		switch {
+		case err != nil || e.value == "":
+			return err
+		case !e.owned():
+			return d.expire(ctx, e.key, e.value, e.gone)
+		}
+		_, err = d.modify(ctx, e.owner, func(u *User) error {
+			switch {
+			case slices.Contains(u.indexKeys(), e.key):
+				return ErrNoChange
+			case u.Unionids[l.Platform] == "":
+				u.Unionids[l.Platform] = l.UnionID
+			default:
+				u.keepFormer(e.key)
+			}
+			return nil
+		})
+		if errors.Is(err, ErrErased) {
+			return errAgain
+		}
+		return err
+	})
 }
 
 // attempt is one pass through the decision. Every path either finishes or returns errAgain after somebody else made progress.
@@ -105,7 +143,7 @@ func (d *Directory) attempt(ctx context.Context, l Login, merged *string) (Resol
 
 // known serves a login whose account has a user.
 func (d *Directory) known(ctx context.Context, l Login, account entry, merged *string) (Resolution, error) {
-	takeUnionid, conflict := false, false
+	takeUnionid, claimed, conflict := false, false, false
 	user := account.owner.user
 	if l.UnionID != "" && user.Unionids[l.Platform] != l.UnionID {
 		union, err := d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At)
@@ -123,7 +161,7 @@ func (d *Directory) known(ctx context.Context, l Login, account entry, merged *s
 			if !won {
 				return Resolution{}, errAgain
 			}
-			takeUnionid = true
+			takeUnionid, claimed = true, true
 		case apart(user, union.owner.user):
 		case user.Unionids[l.Platform] != "":
 			conflict = true
@@ -136,8 +174,24 @@ func (d *Directory) known(ctx context.Context, l Login, account entry, merged *s
 			return Resolution{}, errAgain
 		}
 	}
-	user, linked, err := d.touch(ctx, l, account.owner, takeUnionid)
+	user, linked, err := d.bring(ctx, l, account, takeUnionid)
+	if claimed && errors.Is(err, errAgain) {
+		if err := d.straighten(ctx, l); err != nil {
+			return Resolution{}, err
+		}
+	}
 	return Resolution{User: user, Linked: linked, Conflict: conflict}, err
+}
+
+// bring writes into the record of an account's user what the login brought.
+func (d *Directory) bring(ctx context.Context, l Login, account entry, takeUnionid bool) (user *User, linked bool, err error) {
+	if account.owner.user.Account(l.AppID, l.OpenID) != nil {
+		user, err = d.touch(ctx, l, account.owner, takeUnionid)
+		return user, false, err
+	}
+	// A former login wrote the entry and died before the record.
+	user, err = d.link(ctx, l, account.owner, takeUnionid)
+	return user, true, err
 }
 
 // join gives a new account to the user of its unionid.
@@ -155,9 +209,11 @@ func (d *Directory) join(ctx context.Context, l Login, account, union entry) (Re
 		if err := d.noteAgain(ctx, union.owner.user); err != nil {
 			return Resolution{}, err
 		}
+		user, err := d.touch(ctx, l, union.owner, true)
+		return Resolution{User: user, Created: true}, err
 	}
-	user, linked, err := d.touch(ctx, l, union.owner, true)
-	return Resolution{User: user, Linked: linked, Created: completes}, err
+	user, err := d.link(ctx, l, union.owner, true)
+	return Resolution{User: user, Linked: true}, err
 }
 
 // create makes a new user.
@@ -231,43 +287,36 @@ func (d *Directory) discard(ctx context.Context, key, id string) error {
 }
 
 // touch writes into the record what the login brought, if anything is worth a write.
-func (d *Directory) touch(ctx context.Context, l Login, s stored, takeUnionid bool) (user *User, linked bool, err error) {
-	var notice Notice
-	if s.user.Account(l.AppID, l.OpenID) == nil {
-		if notice, err = d.newNotice(ctx, NoticeLinked, s.user.ID, l.At); err != nil {
-			return nil, false, err
-		}
-		notice.Account = &NoticeFrom{l.Channel, l.AppID, l.OpenID}
-	}
-	user, err = d.modify(ctx, s, func(u *User) error {
-		var changed bool
-		changed, linked = l.apply(u, takeUnionid)
-		if !changed {
+func (d *Directory) touch(ctx context.Context, l Login, s stored, takeUnionid bool) (*User, error) {
+	user, err := d.modify(ctx, s, func(u *User) error {
+		changed, linked := l.apply(u, takeUnionid)
+		switch {
+		case linked:
+			return errAgain // the account was split off in between
+		case !changed:
 			return ErrNoChange
-		}
-		if linked {
-			u.post(notice)
 		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrErased):
-		return nil, false, errAgain // since the look-up, which knows what to do
-	case err != nil || !linked:
-		return user, linked, err
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrErased) {
+		return nil, errAgain // since the look-up, which knows what to do
 	}
-	return user, linked, d.stillOwns(ctx, l, user.ID, notice.ID)
+	return user, err
 }
 
-// stillOwns looks at the index once more after a record got an account that it lacked: an operator may have split that account off
-// in between, and then the record must not list it again.
-func (d *Directory) stillOwns(ctx context.Context, l Login, id, noticeID string) error {
-	e, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
-	if err != nil || e.owned() && e.owner.user.ID == id {
-		return err
+// link gives a record an account that it lacks. The index must have said so after the record was read, and the record is written
+// only if it did not change since: otherwise an account that an operator splits off at this moment could come back to it.
+func (d *Directory) link(ctx context.Context, l Login, s stored, takeUnionid bool) (*User, error) {
+	notice, err := d.newNotice(ctx, NoticeLinked, s.user.ID, l.At)
+	if err != nil {
+		return nil, err
 	}
-	if err := d.disown(ctx, id, l.AppID, l.OpenID, noticeID); err != nil {
-		return err
+	notice.Account = &NoticeFrom{l.Channel, l.AppID, l.OpenID}
+	u, err := decodeUser(s.user.ID, s.raw)
+	if err != nil {
+		return nil, err
 	}
-	return errAgain
+	l.apply(u, takeUnionid)
+	u.post(notice)
+	return u, d.replace(ctx, s, u)
 }

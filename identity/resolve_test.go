@@ -61,7 +61,7 @@ func TestResolveCosts(t *testing.T) {
 		{"unionid just learned", []Login{login("an", 1, false)}, login("an", 1, true), 3, 2},
 		{"first without unionid", nil, login("an", 1, false), 1, 2},
 		{"first with unionid", nil, login("an", 1, true), 2, 3},
-		{"new account, known unionid", []Login{login("an", 1, true)}, login("an", 2, true), 5, 2},
+		{"new account, known unionid", []Login{login("an", 1, true)}, login("an", 2, true), 3, 2},
 		{"merge", []Login{login("an", 1, true), login("an", 2, false)}, login("an", 2, true), 14, 4},
 		{"conflict", []Login{login("an", 1, true), login("bo", 2, true)}, Login{
 			Platform: "default", Channel: ChannelMP, AppID: "wx2", OpenID: "o-bo-2", UnionID: "u-an", At: t0,

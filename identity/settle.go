@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -19,13 +20,16 @@ func (d *Directory) Settle(ctx context.Context, id string) error {
 		if err != nil || !found {
 			return err
 		}
-		switch {
-		case s.user.Status == StatusMerged:
+		if s.user.kept.Split != nil {
+			if err := d.settleSplit(ctx, s); err != nil {
+				return err
+			}
+		}
+		switch s.user.Status {
+		case StatusMerged:
 			return d.settleMerge(ctx, s)
-		case s.user.Status == StatusErased:
+		case StatusErased:
 			return d.settleErasure(ctx, s)
-		case s.user.kept.Split != nil:
-			return d.settleSplit(ctx, s)
 		}
 		return nil
 	})
@@ -34,6 +38,9 @@ func (d *Directory) Settle(ctx context.Context, id string) error {
 func (d *Directory) settleMerge(ctx context.Context, s stored) error {
 	root, err := d.follow(ctx, s)
 	if err != nil {
+		return err
+	}
+	if err := d.letPart(ctx, s.user); err != nil {
 		return err
 	}
 	for _, key := range s.user.indexKeys() {
@@ -50,6 +57,9 @@ func (d *Directory) settleMerge(ctx context.Context, s stored) error {
 }
 
 func (d *Directory) settleErasure(ctx context.Context, s stored) error {
+	if err := d.letPart(ctx, s.user); err != nil {
+		return err
+	}
 	for _, key := range s.user.indexKeys() {
 		if err := d.release(ctx, key, s.user.ID); err != nil {
 			return err
@@ -58,56 +68,51 @@ func (d *Directory) settleErasure(ctx context.Context, s stored) error {
 	return d.empty(ctx, s.user.ID, StatusErased)
 }
 
-// settleSplit takes the account off the former user. It may have been merged away since; then the survivor lists the account.
+// letPart points the index to those who have what was split off, before the record forgets them.
+func (d *Directory) letPart(ctx context.Context, u *User) error {
+	for _, key := range slices.Sorted(maps.Keys(u.kept.Parting)) {
+		if _, err := d.lookup(ctx, key, d.now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleSplit points the index to whom the account was given, and then lets the former user forget it.
 func (d *Directory) settleSplit(ctx context.Context, s stored) error {
 	off := s.user.kept.Split
-	e, err := d.lookup(ctx, accountKey(off.AppID, off.OpenID), d.now())
-	if err != nil {
-		return err
-	}
-	if !e.owned() || e.owner.user.ID != s.user.ID {
-		// Never decided, or undone by a merge: then the record belongs to nobody, or the survivor has it all.
-		_, err := d.modify(ctx, s, func(u *User) error { u.kept.Split = nil; return nil })
-		return err
-	}
-	if err := d.disown(ctx, off.From, off.AppID, off.OpenID, ""); err != nil && !errors.Is(err, ErrErased) {
-		return err
-	}
+	key := accountKey(off.AppID, off.OpenID)
 	former, found, err := d.reach(ctx, off.From)
 	if err != nil {
 		return err
 	}
-	_, err = d.modify(ctx, s, func(u *User) error {
-		if found {
-			// Sessions may have been ended between the copy and the decision.
-			u.takeEpochs(former.user)
+	e, err := d.lookup(ctx, key, d.now())
+	if err != nil {
+		return err
+	}
+	if found && former.user.kept.Parting[key] == s.user.ID {
+		if _, err := d.modifyRecord(ctx, former, func(u *User) error {
+			switch {
+			case u.Status == StatusMerged:
+				return errAgain
+			case u.kept.Parting[key] != s.user.ID:
+				return ErrNoChange
+			}
+			delete(u.kept.Parting, key)
+			return nil
+		}); err != nil {
+			return err
 		}
-		u.kept.Split = nil
+	} else if e.owned() && e.owner.user.ID == former.user.ID {
+		return nil // not decided, or undone by a merge
+	}
+	if s.user.Status == StatusMerged || s.user.Status == StatusErased {
 		return nil
-	})
+	}
+	_, err = d.modify(ctx, s, func(u *User) error { u.kept.Split = nil; return nil })
 	if errors.Is(err, ErrErased) {
 		return errAgain
 	}
-	return err
-}
-
-// disown takes an account off the record of a user that the index no longer gives it to, with the event that told of it.
-func (d *Directory) disown(ctx context.Context, id, appID, openID, noticeID string) error {
-	s, found, err := d.reach(ctx, id)
-	if err != nil || !found {
-		return err
-	}
-	_, err = d.modify(ctx, s, func(u *User) error {
-		n := len(u.Accounts)
-		u.Accounts = slices.DeleteFunc(u.Accounts, func(a Account) bool { return a.AppID == appID && a.OpenID == openID })
-		if len(u.Accounts) == n {
-			return ErrNoChange
-		}
-		if noticeID != "" {
-			u.kept.Outbox = slices.DeleteFunc(u.kept.Outbox, func(n Notice) bool { return n.ID == noticeID })
-		}
-		return nil
-	})
 	return err
 }
 
@@ -136,6 +141,7 @@ func (d *Directory) empty(ctx context.Context, id, status string) error {
 			return errAgain
 		}
 		m, outbox := u.kept.Merge, u.kept.Outbox
+		u.Yunxin.Name, u.Yunxin.Avatar = "", ""
 		u.Accounts, u.Unionids, u.kept = nil, nil, kept{Merge: m}
 		if status == StatusErased {
 			u.kept.Outbox = outbox

@@ -118,13 +118,13 @@ func (s *Signer) check(key signingKey) error {
 }
 
 // Sign returns an assertion with these claims and the time at which it expires: the configured life, in whole seconds and at least three, after iat. The issuer,
-// audience, times and token id of the argument are replaced. The subject must be a user id; for a snapshot visitor it is
-// [VisitorSubject], or empty.
+// audience, times and token id of the argument are replaced. The subject must be a user id or [GatewaySubject]; for a snapshot
+// visitor it is [VisitorSubject], or empty.
 func (s *Signer) Sign(c Claims) (token string, expires time.Time, err error) {
 	switch {
 	case c.Snapshot && (c.Subject == "" || c.Subject == VisitorSubject):
 		c.Subject = VisitorSubject
-	case c.Snapshot || !ValidID(c.Subject):
+	case c.Snapshot || c.Subject != GatewaySubject && !ValidID(c.Subject):
 		// An assertion is what the app trusts: better none than one about nobody in particular.
 		return "", time.Time{}, errors.New("identity: sign: the subject is not a user id")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,91 +19,98 @@ type split struct {
 // Unionids, profile and the account at Yunxin stay with the former user. The two stay apart, whatever unionid WeChat reports for
 // the account, until an operator merges them. A blocked user's account is not unblocked by it.
 //
-// One write decides: the one that points the account's index entry to the new user, whose record was written before. The
-// former user's record follows, see [Directory.Settle].
+// One write decides: the one that takes the account off the former user's record and notes there who has it now. The new user's
+// record was written before; the index follows, see [Directory.Settle].
 //
 // Errors: [ErrNotFound], [ErrErased], [ErrNoAccount], [ErrOnlyAccount], [ErrContended], [ErrRecord], or what the store says.
 func (d *Directory) Split(ctx context.Context, id, appID, openID string) (former, fresh *User, err error) {
-	err = again(func() error {
-		if former, fresh, err = d.splitOnce(ctx, id, appID, openID); err != nil {
-			return err
-		}
-		if err := d.Settle(ctx, fresh.ID); err != nil {
-			return err
-		}
-		s, err := d.living(ctx, id)
-		former = s.user
+	newID := ""
+	if err = again(func() error {
+		newID, err = d.splitOnce(ctx, id, appID, openID)
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, nil, err
 	}
-	s, err := d.living(ctx, fresh.ID)
-	return former, s.user, err
+	if err := d.Settle(ctx, newID); err != nil {
+		return nil, nil, err
+	}
+	if former, _, err = d.User(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	fresh, _, err = d.User(ctx, newID)
+	return former, fresh, err
 }
 
-func (d *Directory) splitOnce(ctx context.Context, id, appID, openID string) (former, fresh *User, err error) {
+func (d *Directory) splitOnce(ctx context.Context, id, appID, openID string) (newID string, err error) {
 	s, err := d.living(ctx, id)
 	if err != nil {
-		return nil, nil, err
+		return "", err
 	}
-	u := s.user
-	account := u.Account(appID, openID)
+	account := s.user.Account(appID, openID)
 	if account == nil {
-		return nil, nil, ErrNoAccount
+		return "", ErrNoAccount
 	}
-	if len(u.Accounts) == 1 {
-		return nil, nil, ErrOnlyAccount
+	if len(s.user.Accounts) == 1 {
+		return "", ErrOnlyAccount
 	}
-	e, err := d.lookup(ctx, accountKey(appID, openID), d.now())
+	key, now := accountKey(appID, openID), d.now()
+	e, err := d.lookup(ctx, key, now)
 	if err != nil {
-		return nil, nil, err
+		return "", err
 	}
-	switch {
-	case !e.owned():
-		return nil, nil, ErrNoAccount
-	case e.owner.user.ID != u.ID && e.owner.user.kept.Split != nil && e.owner.user.kept.Split.From == u.ID:
-		return u, e.owner.user, nil // decided already, by an attempt whose answer got lost
-	case e.owner.user.ID != u.ID:
-		return nil, nil, ErrNoAccount // listed only; the next login of whoever has it puts that right
+	if !e.owned() || e.owner.user.ID != s.user.ID {
+		return "", ErrNoAccount // listed only; the next login of whoever has it puts that right
 	}
-	now := d.now()
-	n := &User{ID: d.newID(), Status: u.Status, CreatedAt: now.UTC().Truncate(time.Second), Accounts: []Account{*account}}
-	n.AddEvent(Event{Time: now, Type: EventSplit, Channel: account.Channel, AppID: appID, OpenID: openID, From: u.ID})
-	n.kept.Apart = []string{u.ID}
-	n.kept.Split = &split{u.ID, appID, openID}
-	n.takeEpochs(u)
-	notice, err := d.newNotice(ctx, NoticeCreated, n.ID, now)
+	former, err := decodeUser(s.user.ID, s.raw)
 	if err != nil {
-		return nil, nil, err
+		return "", err
 	}
-	notice.From, notice.Account = u.ID, &NoticeFrom{account.Channel, appID, openID}
-	n.post(notice)
-	if err := d.settleLater(ctx, n.ID); err != nil {
-		return nil, nil, err
-	}
-	raw, err := encodeUser(n)
+	u := &User{ID: d.newID(), Status: former.Status, CreatedAt: now.UTC().Truncate(time.Second), Accounts: []Account{*account}}
+	event := Event{Time: now, Type: EventSplit, Channel: account.Channel, AppID: appID, OpenID: openID}
+	event.From = former.ID
+	u.AddEvent(event)
+	u.kept.Apart = []string{former.ID}
+	u.kept.Split = &split{former.ID, appID, openID}
+	u.takeEpochs(former)
+	notice, err := d.newNotice(ctx, NoticeCreated, u.ID, now)
 	if err != nil {
-		return nil, nil, err
+		return "", err
 	}
-	if created, err := d.store.Create(ctx, userKey(n.ID), raw, 0); err != nil {
-		return nil, nil, fmt.Errorf("identity: writing a new user: %w", err)
+	notice.From, notice.Account = former.ID, &NoticeFrom{account.Channel, appID, openID}
+	u.post(notice)
+	if err := d.settleLater(ctx, u.ID); err != nil {
+		return "", err
+	}
+	raw, err := encodeUser(u)
+	if err != nil {
+		return "", err
+	}
+	if created, err := d.store.Create(ctx, userKey(u.ID), raw, 0); err != nil {
+		return "", fmt.Errorf("identity: writing a new user: %w", err)
 	} else if !created {
-		return nil, nil, errAgain
+		return "", errAgain
 	}
-	// The former user's history says so before it happens: afterwards a crash could leave the account's way out of it unrecorded.
-	if _, err := d.modify(ctx, s, func(o *User) error {
-		o.AddEvent(Event{Time: now, Type: EventSplit, Channel: account.Channel, AppID: appID, OpenID: openID, From: n.ID})
-		return nil
+	former.Accounts = slices.DeleteFunc(former.Accounts, func(a Account) bool { return a.AppID == appID && a.OpenID == openID })
+	event.From = u.ID
+	former.AddEvent(event)
+	former.part(key, u.ID)
+	switch err := d.replace(ctx, s, former); {
+	case err == nil:
+		return u.ID, nil
+	case !errors.Is(err, errAgain):
+		return "", err // it may have been decided
+	}
+	// A store client that repeats a Replace whose answer got lost reports failure although it was decided.
+	decided := false
+	if err := again(func() error {
+		s, found, err := d.reach(ctx, former.ID)
+		decided = found && s.user.kept.Parting[key] == u.ID
+		return err
 	}); err != nil {
-		return nil, nil, errors.Join(err, d.store.Delete(ctx, userKey(n.ID)))
+		return "", err
 	}
-	won, err := d.claim(ctx, e, n.ID)
-	if err != nil {
-		return nil, nil, err
+	if decided {
+		return u.ID, nil
 	}
-	if !won {
-		return nil, nil, d.discard(ctx, e.key, n.ID)
-	}
-	return u, n, nil
+	return "", d.discard(ctx, key, u.ID)
 }

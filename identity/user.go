@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -49,6 +50,8 @@ type kept struct {
 	Apart []string `json:"apart,omitempty"`
 	// Split is set until a user that was split off has its account to itself.
 	Split *split `json:"split,omitempty"`
+	// Parting says to whom accounts went that were split off, by index key, until the index says so.
+	Parting map[string]string `json:"parting,omitempty"`
 	// Epochs counts, by the user id that sessions carry, how often all of them were ended. An absent one is 0.
 	Epochs map[string]int `json:"epochs,omitempty"`
 	// Former are index keys of unionids that WeChat replaced; they still lead here.
@@ -59,7 +62,24 @@ type kept struct {
 
 // SessionEpoch is the number that a session which carries this user id must have to be valid. A session belongs to the id that
 // its login found, which may have been merged into u since.
-func (u *User) SessionEpoch(id string) int { return u.kept.Epochs[id] }
+func (u *User) SessionEpoch(id string) int {
+	n, ok := u.kept.Epochs[id]
+	if !ok && id != u.ID {
+		return math.MaxInt // no session with this id ever came here
+	}
+	return n
+}
+
+// SessionIDs are the user ids that valid sessions of u may carry: its own, those of users merged into it, and of those it was split from.
+func (u *User) SessionIDs() []string {
+	ids := append([]string{u.ID}, u.Aliases...)
+	for id := range u.kept.Epochs {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 // endSessions makes every session of u and of the users merged into it invalid, and withdraws the login token for Yunxin.
 func (u *User) endSessions() {
@@ -107,9 +127,11 @@ type Yunxin struct {
 	TokenKey string      `json:"token_key,omitempty"` // names the secret that the static token was derived from; not the secret
 	Epoch    int         `json:"epoch,omitempty"`     // raised to withdraw a static token
 	// TokenEpoch is the epoch whose token is set at Yunxin. While it is behind Epoch, the former token still has to be replaced.
-	TokenEpoch int    `json:"token_epoch,omitempty"`
-	Name       string `json:"name,omitempty"`   // as last pushed to Yunxin
-	Avatar     string `json:"avatar,omitempty"` // as last pushed to Yunxin
+	TokenEpoch int `json:"token_epoch,omitempty"`
+	// Blocking says that a block at Yunxin was begun. While State is not blocked, nobody knows whether it was made.
+	Blocking bool   `json:"blocking,omitempty"`
+	Name     string `json:"name,omitempty"`   // as last pushed to Yunxin
+	Avatar   string `json:"avatar,omitempty"` // as last pushed to Yunxin
 }
 
 // The types of history entries.
@@ -162,6 +184,10 @@ func (u *User) AddEvent(e Event) {
 		return old == e
 	})
 	u.History = append(u.History, e)
+	u.boundHistory()
+}
+
+func (u *User) boundHistory() {
 	if extra := len(u.History) - maxHistory; extra > 0 {
 		u.History = slices.Delete(u.History, 1, 1+extra)
 	}
