@@ -113,6 +113,9 @@ func (m *Manager) begin(ctx context.Context, s Session) (token string, _ *Sessio
 	if err != nil {
 		return "", nil, err
 	}
+	if err := m.enlist(ctx, &s); err != nil {
+		return "", nil, err
+	}
 	created, err := m.store.Create(ctx, s.key, value, m.life(&s))
 	if err != nil {
 		return "", nil, err
@@ -147,18 +150,11 @@ func (m *Manager) Key(token string) (key string, ok bool) {
 // was seen. Not found means that there is no such session, or no longer; an
 // error means that the store could not tell, which is never a logout.
 func (m *Manager) Load(ctx context.Context, key string) (_ *Session, found bool, err error) {
-	value, found, err := m.store.Get(ctx, key)
+	s, value, found, err := m.read(ctx, key)
 	if err != nil || !found {
 		return nil, false, err
 	}
-	s, err := decode(key, value)
-	if err != nil {
-		return nil, false, err
-	}
 	now := m.now()
-	if s.ended(now, m.idle) {
-		return nil, false, nil
-	}
 	if now.Sub(s.LastSeen) >= min(touchEvery, m.idle/touchParts) {
 		seen := *s
 		seen.LastSeen = now
@@ -171,6 +167,21 @@ func (m *Manager) Load(ctx context.Context, key string) (_ *Session, found bool,
 		}
 	}
 	return s, true, nil
+}
+
+// read is Load without taking note of it.
+func (m *Manager) read(ctx context.Context, key string) (s *Session, value []byte, found bool, err error) {
+	value, found, err = m.store.Get(ctx, key)
+	if err != nil || !found {
+		return nil, nil, false, err
+	}
+	if s, err = decode(key, value); err != nil {
+		return nil, nil, false, err
+	}
+	if s.ended(m.now(), m.idle) {
+		return nil, nil, false, nil
+	}
+	return s, value, true, nil
 }
 
 // End deletes a session. Ending the same one twice is fine.

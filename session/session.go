@@ -18,6 +18,9 @@ type Session struct {
 	OpenID  string `json:"openid"`
 	UnionID string `json:"unionid,omitempty"`
 	Scope   string `json:"scope,omitempty"`
+	// Epoch is the user's number of sessions endings when this one began: it
+	// is over once the user's is higher.
+	Epoch int `json:"epoch,omitempty"`
 
 	// CreatedAt is also the time of authentication: a login always makes a
 	// new session. LastSeen lags by up to a minute.

@@ -25,3 +25,8 @@ func (m *Manager) GetSealed(ctx context.Context, key string) (secret []byte, fou
 	}
 	return secret, true, nil
 }
+
+// DeleteSealed forgets such a secret.
+func (m *Manager) DeleteSealed(ctx context.Context, key string) error {
+	return m.store.Delete(ctx, key)
+}
