@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin serves the operator's listener: probes, metrics, and the keys that
-// assertions are checked with. Its requests are not logged, or probes would be
-// most of the log.
+// Admin serves the operator's listener: probes, metrics, the keys that
+// assertions are checked with, and the operator's API. Only the requests of
+// that are logged, or probes would be most of the log.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -28,7 +28,23 @@ func (s *Server) Admin() http.Handler {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		w.Write(s.cfg.Signer.JWKS())
 	})
-	return mux
+	return s.operators(s.adminCalls(), mux)
+}
+
+// adminCalls are all calls of the operator's API.
+func (s *Server) adminCalls() adminCalls {
+	return adminCalls{
+		"users":               {"GET": s.findUser},
+		"users/export":        {"GET": s.exportUsers},
+		"users/import":        {"POST": s.importUsers},
+		"users/{id}":          {"GET": s.showUser, "DELETE": s.erase},
+		"users/{id}/sessions": {"GET": s.showSessions, "DELETE": s.closeSessions},
+		"users/{id}/block":    {"POST": s.block},
+		"users/{id}/unblock":  {"POST": s.unblock},
+		"users/{id}/merge":    {"POST": s.merge},
+		"users/{id}/split":    {"POST": s.split},
+		"mp/menu":             {"GET": s.showMenu, "PUT": s.setMenu},
+	}
 }
 
 // notReady says why no traffic should come, "" if it should.

@@ -262,7 +262,7 @@ func (s *Server) imLoginOf(ctx context.Context, l *live) (*imLogin, error) {
 	if s.im.cfg == nil {
 		return nil, errors.New("there is no Yunxin configured to have accounts at")
 	}
-	u, err := s.imReady(ctx, l)
+	u, err := s.imReady(ctx, l.user)
 	if err != nil {
 		return nil, err
 	}
@@ -282,23 +282,23 @@ func accountProblem(err error) *problem {
 	return storeUnavailable
 }
 
-// imReady returns the session's user once the account at Yunxin is there,
-// waiting for it no longer than a page's question may take.
-func (s *Server) imReady(ctx context.Context, l *live) (*identity.User, error) {
-	if s.im.tokenFor(l.user) != "" {
-		return l.user, nil
+// imReady returns the user once the account at Yunxin is there, waiting for it
+// no longer than a page's question may take.
+func (s *Server) imReady(ctx context.Context, u *identity.User) (*identity.User, error) {
+	if s.im.tokenFor(u) != "" {
+		return u, nil
 	}
 	patient, cancel := context.WithTimeout(ctx, imPatience)
 	defer cancel()
-	u, err := s.im.ensure(patient, l.user.ID)
+	now, err := s.im.ensure(patient, u.ID)
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 		return nil, errStillMade
 	case err != nil:
 		return nil, err
-	case s.im.tokenFor(u) == "":
+	case s.im.tokenFor(now) == "":
 		return nil, errNoToken
 	}
-	s.sessions.stale(l.key)
-	return u, nil
+	s.sessions.staleUser(u.ID)
+	return now, nil
 }

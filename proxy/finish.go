@@ -53,7 +53,7 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	if err != nil {
 		return failed(failedStore, "the user could not be stored", err)
 	}
-	s.noteResolution(log, res)
+	s.noteResolution(ctx, log, res)
 	if p.Channel == identity.ChannelMP && p.Scope == scopeBase {
 		s.freshenProfile(ctx, log, p, login.OpenID, res.User)
 	}
@@ -67,11 +67,13 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	}
 	cookie, _, err := s.cfg.Sessions.Create(ctx, session.Session{
 		User: res.User.ID, Channel: p.Channel, AppID: p.AppID, OpenID: login.OpenID, UnionID: login.UnionID, Scope: p.Scope,
+		Epoch: res.User.SessionEpoch(res.User.ID),
 	})
 	if err != nil {
 		return failed(failedStore, "the session could not be stored", err)
 	}
 	s.metrics.login(p.Channel, stepCompleted)
+	s.followers.afterLogin(ctx, p, login.OpenID, res.User)
 	return session.Outcome{Token: cookie}
 }
 
@@ -89,13 +91,20 @@ func (s *Server) addProfile(ctx context.Context, log *slog.Logger, login *identi
 	}
 }
 
-func (s *Server) noteResolution(log *slog.Logger, res identity.Resolution) {
+// noteResolution counts and logs what a login, or a later word of WeChat's,
+// showed about who is who.
+func (s *Server) noteResolution(ctx context.Context, log *slog.Logger, res identity.Resolution) {
 	if res.Created {
 		s.metrics.usersCreated.Inc()
 		log.Info("user created", "user", res.User.ID)
 	}
+	if res.Merged != "" {
+		log.Info("two users are one person; merged", "user", res.User.ID, "from", res.Merged)
+		s.metrics.usersMerged.Inc()
+		s.settleSoon(ctx, res.Merged)
+	}
 	if res.Conflict {
-		log.Warn("the unionid of this login belongs to another user; both were left as they are", "user", res.User.ID)
+		log.Warn("this account's unionid changed to that of another user; both users were left as they are", "user", res.User.ID)
 	}
 }
 

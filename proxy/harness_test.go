@@ -45,6 +45,7 @@ const (
 // backend is the part of a back end that the tests need.
 type backend interface {
 	session.Store
+	identity.Lister
 	Queue
 	Ping(context.Context) error
 }
@@ -216,13 +217,14 @@ func (w *world) add(upstream string, opts ...option) *Server {
 		Platform:     "default",
 		PlainHeaders: true,
 		DefaultName:  tmpl,
+		Queue:        w.store,
+		Lister:       w.store,
 		Ping:         w.store.Ping,
 		Logger:       slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Metrics:      NewMetrics("test", "go"),
 		Now:          w.clock.now,
 		Yunxin: &Yunxin{
 			Client:   yunxin.New(yunxin.Config{AppKey: yunxintest.AppKey, AppSecret: yunxintest.AppSecret, URLs: []string{w.yunxin.URL}}),
-			Queue:    w.store,
 			Secrets:  [][]byte{secret[:]},
 			TokenTTL: 10 * time.Minute,
 		},
@@ -242,7 +244,7 @@ func (w *world) add(upstream string, opts ...option) *Server {
 			w.t.Fatal(err)
 		}
 	}
-	c.Users = identity.NewDirectory(identity.DirectoryConfig{Store: w.store, Now: w.clock.now})
+	c.Users = identity.NewDirectory(identity.DirectoryConfig{Store: w.store, Queue: w.store, Announce: c.HookURL != "", Now: w.clock.now})
 	g, err := New(c)
 	if err != nil {
 		w.t.Fatal(err)

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -40,8 +39,10 @@ const (
 	imParallel = 16
 )
 
-// imAccounts makes sure that users have an account at Yunxin: once each, off
-// the login's way unless it is required, and again until it is there.
+// imAccounts makes sure that users have an account at Yunxin, and that it is as
+// it should be: off the login's way unless it is required, and again until it is
+// done. What should be is always read from the user's record, never remembered
+// with the task, so any replica can go on at any point.
 type imAccounts struct {
 	s       *Server
 	cfg     *Yunxin
@@ -54,7 +55,7 @@ func newIMAccounts(s *Server) *imAccounts { return &imAccounts{s: s, cfg: s.cfg.
 // afterLogin is called with every login. It notes what is to be done before
 // the login counts as done, so that not even a killed process forgets it.
 func (a *imAccounts) afterLogin(ctx context.Context, u *identity.User) error {
-	if a.cfg == nil || a.current(u) {
+	if a.cfg == nil || a.todo(u) == imNothing {
 		return nil
 	}
 	beside := a.running.Add(1) <= imParallel
@@ -62,7 +63,7 @@ func (a *imAccounts) afterLogin(ctx context.Context, u *identity.User) error {
 	if beside {
 		due = due.Add(imFirstRetry)
 	}
-	if err := a.cfg.Queue.Schedule(ctx, imQueue, u.ID, due); err != nil {
+	if err := a.s.cfg.Queue.Schedule(ctx, imQueue, u.ID, due); err != nil {
 		a.running.Add(-1)
 		return err
 	}
@@ -84,29 +85,23 @@ func (a *imAccounts) afterLogin(ctx context.Context, u *identity.User) error {
 	return nil
 }
 
-// wanted is the account as it should be. A user keeps the accid that an import
-// brought; everybody else's is the user id.
-func (a *imAccounts) wanted(u *identity.User) yunxin.Account {
-	w := yunxin.Account{Accid: u.Yunxin.Accid, Name: a.s.displayName(u)}
-	if w.Accid == "" {
-		w.Accid = u.ID
+// before is called before something is decided about a user that its account
+// at Yunxin has to follow.
+func (a *imAccounts) before(ctx context.Context, userID string) error {
+	if a.cfg == nil {
+		return nil
 	}
-	if u.Profile != nil {
-		w.Avatar = u.Profile.Avatar
-	}
-	w.FallbackName = identity.DefaultName(a.s.cfg.DefaultName, u.ID)
-	if !a.cfg.Dynamic {
-		w.Token = yunxin.StaticToken(a.cfg.Secrets[0], w.Accid, u.Yunxin.Epoch)
-	}
-	return w
+	return a.s.cfg.Queue.Schedule(ctx, imQueue, userID, a.s.now().Add(imFirstRetry))
 }
 
-// current reports that nothing is to be done: the account is there, with the
-// name, the picture and the token that it should have.
-func (a *imAccounts) current(u *identity.User) bool {
-	w := a.wanted(u)
-	return u.Yunxin.State == identity.YunxinBlocked || u.Yunxin.State == identity.YunxinReady &&
-		u.Yunxin.Name == w.Name && u.Yunxin.Avatar == w.Avatar && (a.cfg.Dynamic || u.Yunxin.TokenKey == yunxin.TokenKey(a.cfg.Secrets[0]))
+// after is called when it was decided. A failure is the queue's to repair.
+func (a *imAccounts) after(ctx context.Context, userID string) {
+	if a.cfg == nil {
+		return
+	}
+	if _, err := a.ensure(ctx, userID); err != nil && !errors.Is(err, errNotActive) {
+		a.s.log.Warn("the account at Yunxin does not follow yet; it is tried again", "user", userID, "error", err)
+	}
 }
 
 // ensure makes the account, or brings it up to date, and notes so. Parallel
@@ -127,62 +122,6 @@ func (a *imAccounts) ensure(ctx context.Context, userID string) (*identity.User,
 		return f.Val.(*identity.User), nil
 	}
 }
-
-func (a *imAccounts) attempt(ctx context.Context, userID string) (*identity.User, error) {
-	u, found, err := a.s.cfg.Users.User(ctx, userID)
-	if err != nil {
-		return nil, err
-	}
-	if !found || u.Status != identity.StatusActive {
-		if err := a.cfg.Queue.Done(ctx, imQueue, userID); err != nil {
-			return nil, err
-		}
-		return nil, errNotActive
-	}
-	if !a.current(u) {
-		w := a.wanted(u)
-		accid := w.Accid
-		if u.Yunxin.State != identity.YunxinReady || !a.cfg.Dynamic && u.Yunxin.TokenKey != yunxin.TokenKey(a.cfg.Secrets[0]) {
-			if accid, err = a.cfg.Client.Ensure(ctx, w); err != nil {
-				return nil, err
-			}
-		}
-		if u.Yunxin.State == identity.YunxinReady && (u.Yunxin.Name != w.Name || u.Yunxin.Avatar != w.Avatar) {
-			// A name that Yunxin does not like must not take the account
-			// away: it keeps the former one.
-			if err := a.cfg.Client.UpdateProfile(ctx, accid, w.Name, w.Avatar); err != nil && !refusedForGood(err) {
-				return nil, err
-			}
-		}
-		if u, err = a.note(ctx, userID, accid, w); err != nil {
-			return nil, err
-		}
-	}
-	return u, a.cfg.Queue.Done(ctx, imQueue, userID)
-}
-
-func (a *imAccounts) note(ctx context.Context, userID, accid string, w yunxin.Account) (*identity.User, error) {
-	return a.s.cfg.Users.Update(ctx, userID, func(u *identity.User) error {
-		u.Yunxin.Accid, u.Yunxin.State = accid, identity.YunxinReady
-		u.Yunxin.Name, u.Yunxin.Avatar = w.Name, w.Avatar
-		if !a.cfg.Dynamic {
-			u.Yunxin.TokenKey = yunxin.TokenKey(a.cfg.Secrets[0])
-		}
-		return nil
-	})
-}
-
-// refusedForGood reports that asking again with the same words is useless.
-func refusedForGood(err error) bool {
-	var api *yunxin.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return api.Kind() == yunxin.KindRefused || api.Kind() == yunxin.KindBadRequest
-}
-
-// errNotActive says that a user is blocked or gone and gets no account.
-var errNotActive = errors.New("the user is not active")
 
 // byYunxin reports that a failure is Yunxin's and not the store's.
 func byYunxin(err error) bool {
@@ -233,7 +172,7 @@ func (a *imAccounts) run(ctx context.Context) {
 const imGiveTime = 10 * time.Minute
 
 func (a *imAccounts) round(ctx context.Context) error {
-	ids, err := a.cfg.Queue.TakeDue(ctx, imQueue, a.s.now(), imLease, imBatch)
+	ids, err := a.s.cfg.Queue.TakeDue(ctx, imQueue, a.s.now(), imLease, imBatch)
 	if err != nil {
 		return err
 	}
@@ -245,7 +184,7 @@ func (a *imAccounts) round(ctx context.Context) error {
 		if !yunxinDown(err) {
 			// One account must not keep all behind it waiting.
 			a.s.log.Error("an IM account cannot be made", "user", id, "error", err)
-			if err := a.cfg.Queue.Schedule(ctx, imQueue, id, a.s.now().Add(imGiveTime)); err != nil {
+			if err := a.s.cfg.Queue.Schedule(ctx, imQueue, id, a.s.now().Add(imGiveTime)); err != nil {
 				return err
 			}
 			continue
@@ -253,84 +192,11 @@ func (a *imAccounts) round(ctx context.Context) error {
 		// The rest of the batch is due again at once, for this or another
 		// replica.
 		for _, id := range ids[i:] {
-			if back := a.cfg.Queue.Schedule(ctx, imQueue, id, a.s.now()); back != nil {
+			if back := a.s.cfg.Queue.Schedule(ctx, imQueue, id, a.s.now()); back != nil {
 				return errors.Join(err, back)
 			}
 		}
 		return err
 	}
 	return nil
-}
-
-// tokenFor is the user's login token for Yunxin, "" while there is none. It
-// goes to the user's own page and to routes marked +token, nowhere else.
-func (a *imAccounts) tokenFor(u *identity.User) string {
-	if a.cfg == nil || u.Yunxin.State != identity.YunxinReady {
-		return ""
-	}
-	if a.cfg.Dynamic {
-		token, _ := a.cfg.Client.DynamicToken(u.Yunxin.Accid, a.cfg.TokenTTL)
-		return token
-	}
-	// The token that is set at Yunxin is the one of the secret that was the
-	// newest at the user's last login.
-	for _, secret := range a.cfg.Secrets {
-		if yunxin.TokenKey(secret) == u.Yunxin.TokenKey {
-			return yunxin.StaticToken(secret, u.Yunxin.Accid, u.Yunxin.Epoch)
-		}
-	}
-	return ""
-}
-
-// displayName is the profile's name, or the default one.
-func (s *Server) displayName(u *identity.User) string {
-	if u.Profile != nil && u.Profile.Name != "" {
-		return yunxin.CleanName(u.Profile.Name)
-	}
-	return identity.DefaultName(s.cfg.DefaultName, u.ID)
-}
-
-// yunxinAnswer is what the page's NIM SDK needs.
-type yunxinAnswer struct {
-	AppKey    string     `json:"appKey"`
-	Account   string     `json:"account"`
-	Token     string     `json:"token"`
-	AuthType  int        `json:"authType"` // 0 static, 1 dynamic
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	Nick      string     `json:"nick"`
-	Avatar    string     `json:"avatar"`
-}
-
-// yunxin hands the caller's own account to the caller's own page. No parameter
-// of the request has a say in whose account that is.
-func (s *Server) yunxin(v *visit) {
-	if s.im.cfg == nil {
-		s.fail(v, notFound, nil)
-		return
-	}
-	l := s.caller(v)
-	if l == nil {
-		return
-	}
-	if l.snapshot {
-		s.fail(v, snapshotVisitor, nil)
-		return
-	}
-	u, err := s.imReady(v.r.Context(), l)
-	if err != nil {
-		s.fail(v, accountProblem(err), err)
-		return
-	}
-	a := yunxinAnswer{AppKey: s.im.cfg.Client.AppKey(), Account: u.Yunxin.Accid, Nick: s.displayName(u)}
-	if u.Profile != nil {
-		a.Avatar = u.Profile.Avatar
-	}
-	if s.im.cfg.Dynamic {
-		token, expires := s.im.cfg.Client.DynamicToken(u.Yunxin.Accid, s.im.cfg.TokenTTL)
-		expires = expires.UTC().Truncate(time.Second)
-		a.Token, a.AuthType, a.ExpiresAt = token, 1, &expires
-	} else {
-		a.Token = s.im.tokenFor(u)
-	}
-	s.writeJSON(v, http.StatusOK, a)
 }

@@ -207,12 +207,16 @@ func (c *sessions) load(ctx context.Context, e *entry, old *live) (*live, error)
 	if err != nil || !found {
 		return l, err
 	}
-	user, found, err := c.s.cfg.Users.User(ctx, s.User)
+	// The user that the login found may be another one by now.
+	user, found, err := c.s.cfg.Users.Current(ctx, s.User, s.AppID, s.OpenID)
 	if err != nil {
 		return nil, err
 	}
-	if !found || user.Status == identity.StatusErased {
+	if !found || user.Status == identity.StatusErased || s.Epoch < user.SessionEpoch(s.User) {
 		return l, nil
+	}
+	if s.UnionID == "" {
+		s.UnionID = user.Unionids[c.s.cfg.Platform] // learned after a silent login
 	}
 	l.session, l.user = s, user
 	return c.signed(l, old)
@@ -298,13 +302,15 @@ func (c *sessions) end(ctx context.Context, key string) error {
 	return nil
 }
 
-// stale makes the next request of a session ask the store.
-func (c *sessions) stale(key string) {
+// staleUser makes the next request of every session of these users ask the
+// store.
+func (c *sessions) staleUser(ids ...string) {
 	c.mu.RLock()
-	e := c.byKey[key]
-	c.mu.RUnlock()
-	if e != nil {
-		e.cur.Store(nil)
+	defer c.mu.RUnlock()
+	for _, e := range c.byKey {
+		if l := e.cur.Load(); l != nil && l.user != nil && slices.Contains(ids, l.user.ID) {
+			e.cur.CompareAndSwap(l, nil)
+		}
 	}
 }
 

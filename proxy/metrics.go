@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"wxgate/identity"
 )
 
 // The steps of a login, in their order, and the ways out of it.
@@ -36,6 +38,7 @@ type Metrics struct {
 	lookupCache  prometheus.Counter
 	lookupStore  prometheus.Counter
 	usersCreated prometheus.Counter
+	usersMerged  prometheus.Counter
 
 	calls     map[string]*prometheus.CounterVec
 	callTimes *prometheus.HistogramVec
@@ -79,6 +82,7 @@ func NewMetrics(version, goVersion string) *Metrics {
 	lookups := counters("wxgate_session_lookups_total", "Sessions looked up, by where they were found.", "source")
 	m.lookupCache, m.lookupStore = lookups.WithLabelValues("cache"), lookups.WithLabelValues("store")
 	m.usersCreated = counters("wxgate_users_created_total", "Users created.").WithLabelValues()
+	m.usersMerged = counters("wxgate_users_merged_total", "Users that turned out to be another one, or were merged by an operator.").WithLabelValues()
 	m.calls = map[string]*prometheus.CounterVec{
 		"wechat": counters("wxgate_wechat_calls_total", "Calls to WeChat, by result.", "api", "class"),
 		"yunxin": counters("wxgate_yunxin_calls_total", "Calls to Yunxin, by result.", "api", "class"),
@@ -133,15 +137,21 @@ func (m *Metrics) observe(s *Server) {
 		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	gauge("wxgate_sessions_cached", "Sessions held in memory.", func() float64 { return float64(s.sessions.size()) })
-	if s.cfg.Yunxin != nil {
-		gauge("wxgate_yunxin_pending", "Users whose IM account is still to be made; -1 when the store cannot tell.", func() float64 {
+	length := func(queue string) func() float64 {
+		return func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)
 			defer cancel()
-			n, err := s.cfg.Yunxin.Queue.QueueLen(ctx, imQueue)
+			n, err := s.cfg.Queue.QueueLen(ctx, queue)
 			if err != nil {
 				return -1
 			}
 			return float64(n)
-		})
+		}
+	}
+	if s.cfg.Yunxin != nil {
+		gauge("wxgate_yunxin_pending", "Users whose IM account is not as it should be yet; -1 when the store cannot tell.", length(imQueue))
+	}
+	if s.cfg.HookURL != "" {
+		gauge("wxgate_hooks_pending", "Events that the app has not acknowledged; -1 when the store cannot tell.", length(identity.QueueNotices))
 	}
 }

@@ -18,6 +18,10 @@ func (s *Server) own(v *visit) {
 		s.pairing.serve(v, rest)
 		return
 	}
+	if name == "messages" && s.inbox != nil {
+		s.inbox.serve(v)
+		return
+	}
 	serve, allowed := s.route(name)
 	if serve == nil {
 		s.fail(v, notFound, nil)

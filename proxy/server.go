@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"text/template"
 	"time"
@@ -82,6 +83,20 @@ type Config struct {
 	// DefaultName is the template of the name of a user without a profile.
 	DefaultName *template.Template
 
+	// Queue keeps, in the store, what is still to be done for users.
+	Queue Queue
+	// HookURL is where events about users are posted; it needs a directory
+	// that announces them (optional).
+	HookURL string
+	// AdminToken opens the operator's API (optional), which needs Lister to
+	// export all users.
+	AdminToken string
+	Lister     identity.Lister
+	// Push receives what WeChat posts about the service account (optional),
+	// and MessageForward is where the app gets its messages (optional).
+	Push           *wechat.Push
+	MessageForward string
+
 	// Ping asks the store whether it is there.
 	Ping func(context.Context) error
 
@@ -101,7 +116,6 @@ type Upstream struct {
 // Yunxin says how IM accounts are made and handed out.
 type Yunxin struct {
 	Client *yunxin.Client
-	Queue  Queue
 	// Secrets derive the static tokens, newest first.
 	Secrets [][]byte
 	// Required refuses a login without an account.
@@ -121,6 +135,10 @@ type Server struct {
 	limit     *limiter
 	pairing   *pairing
 	im        *imAccounts
+	tokens    *wechat.ServerTokens
+	hooks     *hooks
+	followers *followers
+	inbox     *inbox // nil: off
 	jssdk     *jssdk
 	streams   *streams
 	log       *slog.Logger
@@ -129,6 +147,8 @@ type Server struct {
 	storeUp   atomic.Bool
 	storeSeen bool // the watch of the store has looked once
 	draining  atomic.Bool
+	// background are short pieces of work that no answer waits for.
+	background sync.WaitGroup
 }
 
 // New builds a Server. Run has to run beside it.
@@ -142,6 +162,12 @@ func New(c Config) (*Server, error) {
 	if c.Yunxin == nil && c.Answers.NeedsYunxin() {
 		return nil, errors.New("proxy: answers use accounts at Yunxin, and there is no Yunxin")
 	}
+	if c.Queue == nil {
+		return nil, errors.New("proxy: no queue given")
+	}
+	if c.AdminToken != "" && c.Lister == nil {
+		return nil, errors.New("proxy: an admin token is given, and nothing to list users with")
+	}
 	s := &Server{
 		cfg: c, log: c.Logger, metrics: c.Metrics, now: c.Now,
 		hosts:    newHosts(c.PublicURL, c.AllowedHosts),
@@ -152,7 +178,20 @@ func New(c Config) (*Server, error) {
 	s.sessions = newSessions(s)
 	s.streams = newStreams(c.Metrics)
 	s.im = newIMAccounts(s)
-	s.jssdk = newJSSDK(s, wechat.NewServerTokens(c.WeChat))
+	s.hooks = newHooks(s)
+	s.tokens = wechat.NewServerTokens(c.WeChat)
+	s.followers = newFollowers(s)
+	s.jssdk = newJSSDK(s, s.tokens)
+	if c.Push != nil {
+		var app *messageApp
+		if c.MessageForward != "" {
+			var err error
+			if app, err = newMessageApp(s, c.MessageForward); err != nil {
+				return nil, err
+			}
+		}
+		s.inbox = newInbox(s, c.Push, c.MP.ID, app)
+	}
 	for _, u := range c.Upstreams {
 		s.upstreams = append(s.upstreams, s.newUpstream(u))
 	}
@@ -217,13 +256,14 @@ func (s *Server) verifyFile(v *visit, body string) {
 }
 
 // Run keeps the server's background work going until ctx ends: it watches the
-// store, retries IM accounts, and ends streams whose session is over.
+// store, finishes what is due for users, and ends streams whose session is over.
 func (s *Server) Run(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.im.run(ctx)
-	}()
+	var workers sync.WaitGroup
+	defer s.background.Wait()
+	defer workers.Wait()
+	workers.Go(func() { s.im.run(ctx) })
+	workers.Go(func() { s.runSettling(ctx) })
+	workers.Go(func() { s.hooks.run(ctx) })
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -232,7 +272,6 @@ func (s *Server) Run(ctx context.Context) {
 		s.sessions.sweep()
 		select {
 		case <-ctx.Done():
-			<-done
 			return
 		case <-tick.C:
 		}

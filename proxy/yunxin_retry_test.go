@@ -157,10 +157,10 @@ func TestYunxinBackOff(t *testing.T) {
 		g, err := New(Config{
 			PublicURL: public, Upstreams: []Upstream{{Prefix: "/", URL: public}}, LoginRate: Rate{N: 1, Per: time.Second},
 			WeChat: wechat.New(wechat.Config{}), Sessions: sessions, Users: users, DefaultName: tmpl,
-			Ping: store.Ping, Logger: slog.New(slog.NewJSONHandler(log, nil)), Metrics: NewMetrics("test", "go"),
+			Ping: store.Ping, Queue: store, Logger: slog.New(slog.NewJSONHandler(log, nil)), Metrics: NewMetrics("test", "go"),
 			Yunxin: &Yunxin{
-				Client: yunxin.New(yunxin.Config{AppKey: yunxintest.AppKey, AppSecret: yunxintest.AppSecret, URLs: []string{"http://yunxin.example"}, HTTP: &http.Client{Transport: inProcess{sim}}}),
-				Queue:  store, Secrets: [][]byte{worldSecret},
+				Client:  yunxin.New(yunxin.Config{AppKey: yunxintest.AppKey, AppSecret: yunxintest.AppSecret, URLs: []string{"http://yunxin.example"}, HTTP: &http.Client{Transport: inProcess{sim}}}),
+				Secrets: [][]byte{worldSecret},
 			},
 		})
 		if err != nil {

@@ -38,7 +38,8 @@ type Config struct {
 	// its own that honours the proxy variables of the environment.
 	HTTP *http.Client
 	// Observe is called once after each call to WeChat. Both labels come from
-	// closed sets: api is the path without its first slash, class is "ok",
+	// closed sets: api is the path without its first slash, "app_api" for all of
+	// [ServerTokens.Do], class is "ok",
 	// "unavailable" or the text of a Kind.
 	Observe func(api, class string, took time.Duration)
 	// Now is the clock that measures calls; default time.Now.

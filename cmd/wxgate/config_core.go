@@ -6,7 +6,10 @@ type Core struct {
 
 	// AdminListen answers without authentication, which is why the default is loopback: probes and scrapers of
 	// other machines need a deliberate ':9090'.
-	AdminListen listenAddr `envconfig:"WXGATE_ADMIN_LISTEN" default:"127.0.0.1:9090" desc:"address for operators: '/healthz', '/readyz', '/metrics', '/jwks.json'"`
+	AdminListen listenAddr `envconfig:"WXGATE_ADMIN_LISTEN" default:"127.0.0.1:9090" desc:"address for operators: '/healthz', '/readyz', '/metrics', '/jwks.json', '/admin/*'"`
+
+	// AppListen calls WeChat and Yunxin for whoever can reach it, which is why it does not leave the machine.
+	AppListen appListen `envconfig:"WXGATE_APP_LISTEN" implied:"off" desc:"address for the app only: WeChat and Yunxin calls without secrets in the app; '127.0.0.1:9091' or 'unix:///path.sock' (any other address must be written as 'force:0.0.0.0:9091')"`
 
 	// ShutdownDelay exists because load balancers learn of an unready instance later than the instance itself.
 	ShutdownDelay duration `envconfig:"WXGATE_SHUTDOWN_DELAY" default:"5s" desc:"after SIGTERM, how long to keep serving while '/readyz' already answers 503"`
@@ -54,4 +57,7 @@ type Core struct {
 	LogFormat choice   `envconfig:"WXGATE_LOG_FORMAT" default:"json" oneof:"json text" desc:"'json', or 'text' for people"`
 
 	VerifyFiles verifyFiles `envconfig:"WXGATE_VERIFY_FILES" desc:"WeChat domain verification: comma-separated 'NAME.txt=BODY', served at the root of every host, before any rule"`
+
+	AdminToken adminToken `envconfig:"WXGATE_ADMIN_TOKEN" implied:"off" desc:"bearer token of '/admin/*'; without it '/admin/*' is off (404)"`
+	HookURL    hookURL    `envconfig:"WXGATE_HOOK_URL" implied:"off" desc:"where events about users are posted, signed: a URL of the app, https, or http on a loopback host"`
 }

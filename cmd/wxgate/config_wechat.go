@@ -3,14 +3,20 @@ package main
 // WeChat is about the accounts that log visitors in, and about how they are asked.
 type WeChat struct {
 	MPAppID     appID  `envconfig:"WXGATE_MP_APP_ID" desc:"service account (公众号/服务号) that logs visitors in inside WeChat"`
-	MPAppSecret secret `envconfig:"WXGATE_MP_APP_SECRET" desc:"its AppSecret"`
+	MPAppSecret hidden `envconfig:"WXGATE_MP_APP_SECRET" desc:"its AppSecret"`
+
+	MPToken  pushToken `envconfig:"WXGATE_MP_TOKEN" desc:"Token of its message push (服务器配置), if wxgate receives it at '/.wxgate/messages'"`
+	MPAESKey aesKey    `envconfig:"WXGATE_MP_AES_KEY" desc:"its EncodingAESKey; with it only encrypted pushes are accepted (安全模式 or 兼容模式)"`
 
 	WebAppID        appID  `envconfig:"WXGATE_WEB_APP_ID" desc:"website app (网站应用) of the open platform: QR login on a PC"`
-	WebAppSecret    secret `envconfig:"WXGATE_WEB_APP_SECRET" desc:"its AppSecret"`
+	WebAppSecret    hidden `envconfig:"WXGATE_WEB_APP_SECRET" desc:"its AppSecret"`
 	MobileAppID     appID  `envconfig:"WXGATE_MOBILE_APP_ID" desc:"mobile app (移动应用) of the open platform: '/.wxgate/exchange' with client 'mobile'"`
-	MobileAppSecret secret `envconfig:"WXGATE_MOBILE_APP_SECRET" desc:"its AppSecret"`
+	MobileAppSecret hidden `envconfig:"WXGATE_MOBILE_APP_SECRET" desc:"its AppSecret"`
 	MiniAppID       appID  `envconfig:"WXGATE_MINI_APP_ID" desc:"mini program (小程序): '/.wxgate/exchange' with client 'mini'"`
-	MiniAppSecret   secret `envconfig:"WXGATE_MINI_APP_SECRET" desc:"its AppSecret"`
+	MiniAppSecret   hidden `envconfig:"WXGATE_MINI_APP_SECRET" desc:"its AppSecret"`
+
+	// MessageForward may be plain http anywhere: in a pod or a compose network the app is not always on loopback.
+	MessageForward forwardURL `envconfig:"WXGATE_MESSAGE_FORWARD" desc:"URL at the app: pushed messages are posted there, decrypted, as XML and signed; its XML answer goes back, encrypted where the push was"`
 
 	// PlatformID becomes part of stored keys: renaming it later makes every known unionid a stranger.
 	PlatformID word `envconfig:"WXGATE_PLATFORM_ID" default:"default" desc:"name of the open-platform account (微信开放平台): the namespace of unionids; never change it later"`

@@ -3,7 +3,7 @@ package main
 // Yunxin is about the instant-messaging account of every user. Without an app key all of it is off.
 type Yunxin struct {
 	YunxinAppKey    word   `envconfig:"WXGATE_YUNXIN_APP_KEY" implied:"off" desc:"app key (AppKey) of the Yunxin (网易云信) application"`
-	YunxinAppSecret secret `envconfig:"WXGATE_YUNXIN_APP_SECRET" desc:"its app secret (AppSecret)"`
+	YunxinAppSecret hidden `envconfig:"WXGATE_YUNXIN_APP_SECRET" desc:"its app secret (AppSecret)"`
 
 	YunxinAPI  choice      `envconfig:"WXGATE_YUNXIN_API" default:"v2" oneof:"v2 v1" desc:"server API: 'v2' ('/im/v2/accounts…') or 'v1' ('/user/*.action')"`
 	YunxinURLs serviceURLs `envconfig:"WXGATE_YUNXIN_URLS" implied:"by API" desc:"comma-separated bases, primary then backups: v2 'https://open.yunxinapi.com,https://open-bak.yunxinapi.com'; v1 'https://api.yunxinapi.com/nimserver,https://api-cn-bak.yunxinapi.com/nimserver'"`

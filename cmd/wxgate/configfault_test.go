@@ -99,6 +99,20 @@ func TestFaults(t *testing.T) {
 		{"sentinel without master", []string{"STORE_URL", "redis+sentinel://a:1,b:2/0"}, "STORE_URL: ", "master=NAME"},
 		{"unescaped password", []string{"STORE_URL", "redis://:pa/ss@h:6379"}, "STORE_URL: ", ""},
 
+		{"app on all interfaces", []string{"APP_LISTEN", ":9091"}, `APP_LISTEN: ":9091" would listen on all interfaces`, "127.0.0.1:9091"},
+		{"app by port alone", []string{"APP_LISTEN", "9091"}, `APP_LISTEN: "9091" would listen on all`, "127.0.0.1:9091"},
+		{"app for other machines", []string{"APP_LISTEN", "10.0.0.7:9091"}, `APP_LISTEN: "10.0.0.7:9091" can be reached`, "force:10.0.0.7:9091"},
+		{"app on a relative socket", []string{"APP_LISTEN", "unix://app.sock"}, "APP_LISTEN: is no absolute path", "unix:///run"},
+		{"app without a port", []string{"APP_LISTEN", "localhost"}, `APP_LISTEN: "localhost" is no address`, "127.0.0.1:9091"},
+		{"hook over plain http", []string{"HOOK_URL", "http://app.example.com/events"}, "HOOK_URL: would send personal data over plain http", "127.0.0.1"},
+		{"hook with credentials", []string{"HOOK_URL", "https://u:hunter2@app.example.com/events"}, "HOOK_URL: contains credentials", ""},
+		{"forward without scheme", []string{"MP_TOKEN", "token1234", "MESSAGE_FORWARD", "app:3000/messages"}, "MESSAGE_FORWARD: does not begin", "http://127.0.0.1"},
+		{"forward without a push", []string{"MESSAGE_FORWARD", "http://app:3000/messages"}, "MESSAGE_FORWARD: has no messages to forward", "WXGATE_MP_TOKEN"},
+		{"token of a push with a dash", []string{"MP_TOKEN", "to-ken"}, "MP_TOKEN: is no Token of a message push", "letters and digits"},
+		{"AES key without token", []string{"MP_AES_KEY", strings.Repeat("k", 43)}, "MP_TOKEN: required, because WXGATE_MP_AES_KEY", ""},
+		{"short AES key", []string{"MP_TOKEN", "token1234", "MP_AES_KEY", strings.Repeat("k", 42)}, "MP_AES_KEY: is no EncodingAESKey", "43"},
+		{"push without account", []string{"MP_APP_ID", "", "MP_APP_SECRET", "", "MP_TOKEN", "token1234"}, "MP_TOKEN: is for a service account", "WXGATE_MP_APP_ID"},
+
 		{"route", []string{"ROUTES", "everybody /"}, "ROUTES: ", "everybody /"},
 
 		{"answer without a template", []string{"ANSWERS", "POST /tourist"}, "ANSWERS: line 1: ", "METHOD PATH = TEMPLATE"},

@@ -13,12 +13,12 @@ import (
 // mask stands for every secret in the print-out.
 const mask = "***"
 
-// secret is a password-like text, used byte for byte: trimming would hide that it was copied badly.
-type secret struct{ value[string] }
+// hidden is a password-like text, used byte for byte: trimming would hide that it was copied badly.
+type hidden struct{ value[string] }
 
-func (s *secret) secret() bool { return true }
+func (s *hidden) secret() bool { return true }
 
-func (s *secret) parse(text string) {
+func (s *hidden) parse(text string) {
 	if blankOrControl.MatchString(text) {
 		s.fault("contains a blank, a line break or a control character; copy it again without")
 		return
@@ -26,7 +26,7 @@ func (s *secret) parse(text string) {
 	s.Value = text
 }
 
-func (s *secret) shown() string {
+func (s *hidden) shown() string {
 	if !s.given() {
 		return ""
 	}

@@ -29,7 +29,8 @@ func allAccounts() map[string]string {
 	return minimal("YUNXIN_APP_KEY", "key", "YUNXIN_APP_SECRET", "b",
 		"WEB_APP_ID", "wx0123456789abcde1", "WEB_APP_SECRET", "c",
 		"MOBILE_APP_ID", "wx0123456789abcde2", "MOBILE_APP_SECRET", "d",
-		"MINI_APP_ID", "wx0123456789abcde3", "MINI_APP_SECRET", "e")
+		"MINI_APP_ID", "wx0123456789abcde3", "MINI_APP_SECRET", "e",
+		"MP_TOKEN", "tokenOfThePush", "MP_AES_KEY", strings.Repeat("k", 43), "ADMIN_TOKEN", "f")
 }
 
 func TestSecretFiles(t *testing.T) {
@@ -66,6 +67,9 @@ func TestSecretFiles(t *testing.T) {
 		vars["WXGATE_WEB_APP_SECRET_FILE"] = writeFile(t, "c")
 		vars["WXGATE_MOBILE_APP_SECRET_FILE"] = writeFile(t, "d")
 		vars["WXGATE_MINI_APP_SECRET_FILE"] = writeFile(t, "e")
+		vars["WXGATE_ADMIN_TOKEN_FILE"] = writeFile(t, "f")
+		vars["WXGATE_MP_TOKEN_FILE"] = writeFile(t, "token1234\n")
+		vars["WXGATE_MP_AES_KEY_FILE"] = writeFile(t, strings.Repeat("k", 43))
 		vars["WXGATE_JWT_KEY_FILE"] = writeFile(t, newPEM(t))
 		setEnv(t, vars)
 		c, err := loadConfig()
@@ -79,7 +83,7 @@ func TestSecretFiles(t *testing.T) {
 		}
 		if len(c.Secrets.Value) != 2 || c.StoreURL.Value != "redis://:x@redis:6379/0" || c.MPAppSecret.Value != "a" ||
 			c.YunxinAppSecret.Value != "b" || c.WebAppSecret.Value != "c" || c.MobileAppSecret.Value != "d" ||
-			c.MiniAppSecret.Value != "e" || len(c.JWTKey.Value) == 0 {
+			c.MiniAppSecret.Value != "e" || c.AdminToken.Value != "f" || c.MPToken.Value != "token1234" || len(c.MPAESKey.Value) != 43 || len(c.JWTKey.Value) == 0 {
 			t.Error("not every secret arrived from its file")
 		}
 	})
@@ -170,6 +174,12 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		"WXGATE_MOBILE_APP_SECRET": {valid: passwords, broken: badPasswords},
 		"WXGATE_MINI_APP_SECRET":   {valid: passwords, broken: badPasswords},
 		"WXGATE_YUNXIN_APP_SECRET": {valid: passwords, broken: badPasswords},
+		"WXGATE_ADMIN_TOKEN":       {valid: passwords, broken: badPasswords},
+		"WXGATE_MP_TOKEN":          {valid: []string{mark}, broken: []string{mark + "!", mark + mark + mark + mark + mark, "ä" + mark}},
+		"WXGATE_MP_AES_KEY": {
+			valid:  []string{(mark + strings.Repeat("A", 43))[:43]},
+			broken: []string{mark, mark + strings.Repeat("A", 43), "-" + (mark + strings.Repeat("A", 43))[:42]},
+		},
 		"WXGATE_JWT_KEY": {
 			valid: []string{key, "Key of play.example.com:\n" + key + key},
 			broken: []string{

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"wxgate/cmd/wxgate/clawmachine"
@@ -30,6 +31,8 @@ const (
 	demoWebSecret  = "demo-secret-of-the-simulated-website"
 	demoMiniID     = "wxde300000000000c3"
 	demoMiniSecret = "demo-secret-of-the-simulated-program"
+	demoPushToken  = "demoTokenOfTheMessagePush"
+	demoPushKey    = "demo0key0of0the0simulated0message0push00000"
 )
 
 // demoDouble is the client whose WeChat delivers every callback twice.
@@ -99,8 +102,9 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		return err
 	}
 	wechatURL := "http://" + wechatListener.Addr().String()
+	push := wechattest.PushSettings{URL: public + "/.wxgate/messages", Token: demoPushToken, AESKey: demoPushKey, Mode: wechattest.PushSafe}
 	sim := wechattest.New(wechattest.Config{PublicURL: wechatURL, Apps: []wechattest.App{
-		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true, JSDomains: []string{host}},
+		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true, JSDomains: []string{host}, Push: push},
 		{ID: demoWebID, Secret: demoWebSecret, Kind: wechattest.Website, Name: "开心抓娃娃网页版", CallbackHosts: []string{host}, Bound: true},
 		{ID: demoMiniID, Secret: demoMiniSecret, Kind: wechattest.MiniProgram, Name: "开心抓娃娃小程序", Bound: true},
 	}})
@@ -114,6 +118,13 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	hook, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	operator := freshKey()
+	d.people = newDemoPeople(public, "http://"+admin.Addr().String(), operator, sim)
+	d.serve(hook, http.HandlerFunc(d.people.event))
 	dir, err := os.MkdirTemp("", "wxgate-demo-")
 	if err != nil {
 		return err
@@ -127,6 +138,10 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		"WXGATE_ROUTES":            "public /assets/; public /bye",
 		"WXGATE_MP_APP_ID":         demoAppID,
 		"WXGATE_MP_APP_SECRET":     demoAppSecret,
+		"WXGATE_MP_TOKEN":          demoPushToken,
+		"WXGATE_MP_AES_KEY":        demoPushKey,
+		"WXGATE_ADMIN_TOKEN":       operator,
+		"WXGATE_HOOK_URL":          "http://" + hook.Addr().String(),
 		"WXGATE_WEB_APP_ID":        demoWebID,
 		"WXGATE_WEB_APP_SECRET":    demoWebSecret,
 		"WXGATE_MINI_APP_ID":       demoMiniID,
@@ -163,7 +178,7 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 			// killed demo leaves anything behind (where the system allows it;
 			// elsewhere it is removed at the end).
 			os.RemoveAll(dir)
-			fmt.Fprintf(stdout, demoText, public, public, wechatURL, admin.Addr())
+			fmt.Fprintf(stdout, demoText, public, public, public, wechatURL, admin.Addr())
 		},
 	})
 }
@@ -177,6 +192,7 @@ in any browser. You are a visitor inside WeChat; nothing here is real but wxgate
 Try: play a round · see what the app behind wxgate was told, verified
      share name and avatar · be somebody else, or the same person on a PC,
      an Android that delivers callbacks twice, a snapshot page: %s/demo/
+     see two users become one, first on the phone, then on a PC: %s/demo/people
 Simulated WeChat and its journal: %s/sim/
 Metrics: http://%s/metrics
 
@@ -188,6 +204,7 @@ type demoWorld struct {
 	public   string
 	app      *clawmachine.App
 	sim      *wechattest.Server
+	people   *demoPeople
 	switcher clawmachine.Switcher
 	servers  []*http.Server
 }
@@ -222,6 +239,8 @@ func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
 			d.switchVisitor(w, r)
 		case r.URL.Path == demoPage:
 			serveSwitchPage(w, d.switcher)
+		case strings.HasPrefix(r.URL.Path, peoplePage):
+			d.people.ServeHTTP(w, r)
 		default:
 			client.ServeHTTP(w, r)
 		}

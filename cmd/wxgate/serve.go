@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,6 +54,13 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 		return err
 	}
 	defer admin.Close()
+	app, err := listenForApp(cfg.AppListen.Value)
+	if err != nil {
+		return err
+	}
+	if app != nil {
+		defer app.Close()
+	}
 
 	metrics := proxy.NewMetrics(buildVersion(), runtime.Version())
 	opened, err := openStore(cfg.StoreURL.Value)
@@ -88,11 +94,17 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 		stop()
 		<-ran
 	}()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	go func() { failed <- front.Serve(browsers) }()
 	go func() { failed <- back.Serve(admin) }()
 	defer back.Close()
 	defer front.Close()
+	if app != nil {
+		side := &http.Server{Handler: gateway.App(cfg.AppListen.Value.local()), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
+		go func() { failed <- side.Serve(app) }()
+		defer side.Close()
+		log.Info("the app may call", "app", app.Addr().String())
+	}
 
 	log.Info("wxgate runs", "version", buildVersion(), "public_url", cfg.PublicURL.Value.String(),
 		"listen", browsers.Addr().String(), "admin", admin.Addr().String())
@@ -125,17 +137,6 @@ func drain(cfg *config, log *slog.Logger, gateway *proxy.Server, front *http.Ser
 	return nil
 }
 
-func listen(given net.Listener, name, address string) (net.Listener, error) {
-	if given != nil {
-		return given, nil
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return l, nil
-}
-
 // build makes the gateway's parts and puts them together.
 func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*proxy.Server, error) {
 	public := cfg.PublicURL.Value
@@ -150,6 +151,10 @@ func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*
 		Secrets: cfg.Secrets.Value, PEM: cfg.JWTKey.Value,
 		Issuer: cfg.JWTIssuer.Value, Audience: cfg.JWTAudience.Value, TTL: cfg.JWTTTL.Value,
 	})
+	if err != nil {
+		return nil, err
+	}
+	push, err := buildPush(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -176,10 +181,16 @@ func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*
 		Platform:         cfg.PlatformID.Value,
 		ConsentLogin:     cfg.Login.Value == "consent",
 		Sessions:         sessions,
-		Users:            identity.NewDirectory(identity.DirectoryConfig{Store: st}),
+		Users:            identity.NewDirectory(identity.DirectoryConfig{Store: st, Queue: st, Announce: cfg.HookURL.Value != ""}),
+		Queue:            st,
+		HookURL:          cfg.HookURL.Value,
+		AdminToken:       cfg.AdminToken.Value,
+		Lister:           st,
+		Push:             push,
+		MessageForward:   cfg.MessageForward.Value,
 		Signer:           signer,
 		PlainHeaders:     cfg.PlainHeaders.Value,
-		Yunxin:           buildYunxin(cfg, metrics, st),
+		Yunxin:           buildYunxin(cfg, metrics),
 		DefaultName:      cfg.DefaultName.Value,
 		Ping:             st.Ping,
 		Logger:           log,
@@ -187,9 +198,22 @@ func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*
 	})
 }
 
+// buildPush returns nil where no token is given: then WeChat's pushes are
+// somebody else's business.
+func buildPush(cfg *config) (*wechat.Push, error) {
+	if cfg.MPToken.Value == "" {
+		return nil, nil
+	}
+	c := wechat.PushConfig{Token: cfg.MPToken.Value, AppID: cfg.MPAppID.Value}
+	if key := cfg.MPAESKey.Value; key != "" {
+		c.AESKeys = []string{key}
+	}
+	return wechat.NewPush(c)
+}
+
 // buildYunxin returns nil where no AppKey is given: then there are no IM
 // accounts.
-func buildYunxin(cfg *config, metrics *proxy.Metrics, st metered) *proxy.Yunxin {
+func buildYunxin(cfg *config, metrics *proxy.Metrics) *proxy.Yunxin {
 	if cfg.YunxinAppKey.Value == "" {
 		return nil
 	}
@@ -198,7 +222,6 @@ func buildYunxin(cfg *config, metrics *proxy.Metrics, st metered) *proxy.Yunxin 
 			AppKey: cfg.YunxinAppKey.Value, AppSecret: cfg.YunxinAppSecret.Value, API: cfg.YunxinAPI.Value,
 			URLs: cfg.YunxinURLs.Value, Observe: metrics.YunxinCall,
 		}),
-		Queue:    st,
 		Secrets:  cfg.Secrets.Value,
 		Required: cfg.YunxinRequired.Value,
 		Dynamic:  cfg.YunxinToken.Value == "dynamic",

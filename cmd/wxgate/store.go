@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"wxgate/identity"
 	"wxgate/proxy"
 	"wxgate/session/boltstore"
 	"wxgate/session/redisstore"
@@ -19,6 +20,7 @@ type store interface {
 	Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (replaced bool, err error)
 	Delete(ctx context.Context, key string) error
 
+	identity.Lister
 	proxy.Queue
 
 	Ping(ctx context.Context) error

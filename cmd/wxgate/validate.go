@@ -140,6 +140,20 @@ func (c *config) checkWeChat() {
 	together(&c.WebAppID.variable, &c.WebAppSecret.variable)
 	together(&c.MobileAppID.variable, &c.MobileAppSecret.variable)
 	together(&c.MiniAppID.variable, &c.MiniAppSecret.variable)
+	for _, push := range []*variable{&c.MPToken.variable, &c.MPAESKey.variable} {
+		if push.given() && push.ok() && c.MPAppID.ok() && c.MPAppSecret.ok() && !c.MPAppID.given() {
+			push.fault("is for a service account; give WXGATE_MP_APP_ID")
+		}
+	}
+	if c.MPAESKey.given() && c.MPToken.ok() && !c.MPToken.given() {
+		c.MPToken.fault("required, because WXGATE_MP_AES_KEY is given")
+	}
+	if c.MPToken.given() && c.MPToken.ok() && !c.MPAESKey.given() {
+		c.MPToken.warn("without WXGATE_MP_AES_KEY pushes are plain text, whose signature does not cover what they say; choose 安全模式 in the console and give the key")
+	}
+	if c.MessageForward.given() && c.MPToken.ok() && !c.MPToken.given() {
+		c.MessageForward.fault("has no messages to forward; give WXGATE_MP_TOKEN")
+	}
 	if !c.MPAppID.given() && !c.WebAppID.given() && !c.MobileAppID.given() && !c.MiniAppID.given() {
 		c.MPAppID.warn("no account of WeChat is given, so nobody can log in; give a service account by this and WXGATE_MP_APP_SECRET")
 	}

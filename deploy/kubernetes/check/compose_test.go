@@ -81,7 +81,7 @@ func TestComposeFileIsReadStrictly(t *testing.T) {
 	}
 }
 
-// The program accepts the environment of the compose file, with a key made as the service "keys" makes it.
+// The program accepts the environment of the compose file, with secrets made as the service "keys" makes them.
 func TestProgramAcceptsCompose(t *testing.T) {
 	project, err := loadCompose(t, composeFile)
 	if err != nil {
@@ -98,7 +98,11 @@ func TestProgramAcceptsCompose(t *testing.T) {
 	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	env["WXGATE_SECRETS_FILE"] = filepath.Join(dir, filepath.Base(env["WXGATE_SECRETS_FILE"]))
+	for name, file := range env {
+		if strings.HasSuffix(name, "_FILE") {
+			env[name] = filepath.Join(dir, filepath.Base(file))
+		}
+	}
 
 	if code, out := build(t, "wxgate").run(t, env, "config"); code != 0 {
 		t.Errorf("wxgate config: exit code %d\n%s", code, out)

@@ -53,6 +53,9 @@ func (p program) soundSecrets(t *testing.T) map[string]string {
 	return map[string]string{
 		"WXGATE_SECRETS":           key,
 		"WXGATE_MP_APP_SECRET":     strings.Repeat("0123456789abcdef", 2),
+		"WXGATE_MP_TOKEN":          strings.Repeat("0123456789abcdef", 2),
+		"WXGATE_MP_AES_KEY":        strings.Repeat("0123456789abcdef", 3)[:43],
+		"WXGATE_ADMIN_TOKEN":       key,
 		"WXGATE_YUNXIN_APP_SECRET": "0123456789ab",
 		"WXGATE_STORE_URL":         "redis://:0123456789abcdef@redis:6379/0",
 	}

@@ -98,6 +98,22 @@ func appOnLoopback(all objects) (wrong []string) {
 	return wrong
 }
 
+// appListener: whoever reaches the app's listener acts as the app, and events say who a person is.
+func appListener(all objects) (wrong []string) {
+	env := environment(all, clawMachine(all).wxgate)
+	if at := env["WXGATE_APP_LISTEN"]; at != "" {
+		if host, _, err := net.SplitHostPort(at); err != nil || !loopback(host) {
+			wrong = append(wrong, "WXGATE_APP_LISTEN is not on loopback")
+		}
+	}
+	for _, name := range []string{"WXGATE_HOOK_URL", "WXGATE_MESSAGE_FORWARD"} {
+		if at, err := url.Parse(env[name]); err != nil || env[name] != "" && !loopback(at.Hostname()) {
+			wrong = append(wrong, name+" is not on loopback")
+		}
+	}
+	return wrong
+}
+
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()

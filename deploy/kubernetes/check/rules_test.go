@@ -13,7 +13,7 @@ import (
 
 // rules look at all objects of a rendering for what an API server would accept and an operator regret.
 var rules = []func(objects) (wrong []string){
-	nativeSidecar, probes, appOnLoopback, termination, // rules_pod_test.go
+	nativeSidecar, probes, appOnLoopback, appListener, termination, // rules_pod_test.go
 	services, networkPolicies, ingress, references, // rules_network_test.go
 	secretsAsFiles, secretsNowhereElse, restricted, // rules_security_test.go
 	redisKeeps, // rules_redis_test.go
@@ -93,6 +93,10 @@ func TestRulesFindMistakes(t *testing.T) {
 		}, "is no command"},
 		{"the node's network", func(all objects) { clawMachine(all).spec.HostNetwork = true }, "hostNetwork"},
 		{"nginx on all interfaces", func(all objects) { replace(all, "app", "app.conf", "listen 127.0.0.1:3000", "listen 3000") }, "example's app listens on 3000"},
+
+		{"app listener for other pods", func(all objects) { config(all, "wxgate")["WXGATE_APP_LISTEN"] = "force:0.0.0.0:9091" }, "WXGATE_APP_LISTEN is not on loopback"},
+		{"events to another pod", func(all objects) { config(all, "wxgate")["WXGATE_HOOK_URL"] = "https://app/events" }, "WXGATE_HOOK_URL is not on loopback"},
+		{"messages to another pod", func(all objects) { config(all, "wxgate")["WXGATE_MESSAGE_FORWARD"] = "http://app/messages" }, "WXGATE_MESSAGE_FORWARD is not on loopback"},
 
 		{"no pause before the end", func(all objects) { clawMachine(all).app.Lifecycle = nil }, "no preStop sleep"},
 		{"too little time to end", func(all objects) { *clawMachine(all).spec.TerminationGracePeriodSeconds = 40 }, "take 40s"},

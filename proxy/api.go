@@ -1,0 +1,190 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"wxgate/identity"
+	"wxgate/wechat"
+)
+
+// apiCall is one call on the operator's or the app's listener. Unlike a visit it
+// knows no session and no page: everything is JSON.
+type apiCall struct {
+	http.ResponseWriter
+	r      *http.Request
+	id     string
+	status int
+}
+
+func (c *apiCall) WriteHeader(status int) {
+	if c.status == 0 {
+		c.status = status
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *apiCall) Write(b []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+// Unwrap lets streams be flushed.
+func (c *apiCall) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// apiError is a refusal with a sentence for whoever called.
+type apiError struct {
+	problem *problem
+	message string
+}
+
+func (e *apiError) Error() string { return e.message }
+
+func refused(p *problem, format string, args ...any) error {
+	return &apiError{p, fmt.Sprintf(format, args...)}
+}
+
+// api makes a handler of what answers one call or says why not. Each call
+// leaves one record, with the pattern and never the path: paths hold ids.
+func (s *Server) api(serve func(*apiCall) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &apiCall{ResponseWriter: w, r: r, id: newRequestID()}
+		start := s.now()
+		noStore(w.Header())
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("X-Request-Id", c.id)
+		defer func() {
+			if err := recover(); err != nil && err != http.ErrAbortHandler {
+				s.log.Error("an API call panicked", "id", c.id, "panic", err, "stack", string(debug.Stack()))
+				s.apiFail(c, errors.New("panic"))
+			} else if err != nil {
+				panic(err)
+			}
+		}()
+		err := serve(c)
+		if err != nil {
+			s.apiFail(c, err)
+		}
+		level := slog.LevelInfo
+		switch {
+		case c.status >= 500:
+			level = slog.LevelWarn
+		case r.Method == http.MethodGet:
+			level = slog.LevelDebug
+		}
+		attrs := []slog.Attr{
+			slog.String("id", c.id), slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.Int("status", c.status),
+			slog.Float64("ms", float64(s.now().Sub(start).Microseconds())/1000),
+		}
+		if err != nil {
+			attrs = append(attrs, slog.Any("error", err))
+		}
+		s.log.LogAttrs(r.Context(), level, "api call", attrs...)
+	})
+}
+
+// apiFail answers with the error of a call, unless an answer has begun: then
+// the connection is cut, so that nobody takes half an answer for a whole one.
+func (s *Server) apiFail(c *apiCall, err error) {
+	if c.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	p, message := apiProblem(err)
+	if p.retry > 0 {
+		c.Header().Set("Retry-After", fmt.Sprint(p.retry))
+	}
+	c.json(p.status, struct {
+		Error     string `json:"error"`
+		Message   string `json:"message"`
+		RequestID string `json:"request_id"`
+	}{p.code, message, c.id})
+}
+
+// apiProblem is what a failure looks like to a caller who is no visitor.
+func apiProblem(err error) (*problem, string) {
+	var refusal *apiError
+	var weChat *wechat.APIError
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.problem, refusal.message
+	case errors.Is(err, identity.ErrNotFound):
+		return notFound, "There is no such user."
+	case errors.Is(err, identity.ErrErased):
+		return notFound, "The user was erased."
+	case errors.Is(err, identity.ErrSame):
+		return badRequest, "Both ids are the same user."
+	case errors.Is(err, identity.ErrNoAccount):
+		return badRequest, "The user has no such account."
+	case errors.Is(err, identity.ErrOnlyAccount):
+		return badRequest, "The account is the user's only one."
+	case errors.As(err, &weChat):
+		return wechatUnavailable, fmt.Sprintf("WeChat refused %s: errcode %d.", weChat.API, weChat.Code)
+	case isWeChatDown(err):
+		return wechatUnavailable, wechatUnavailable.message
+	case byYunxin(err):
+		return upstreamDown, "Yunxin does not answer, or refuses."
+	case errors.Is(err, identity.ErrRecord):
+		return internalError, "The stored user cannot be read; see the log."
+	}
+	return storeUnavailable, storeUnavailable.message
+}
+
+func isWeChatDown(err error) bool {
+	_, ok := errors.AsType[*wechat.UnavailableError](err)
+	return ok
+}
+
+// json answers with one JSON value and a line break.
+func (c *apiCall) json(status int, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Content-Type", "application/json; charset=utf-8")
+	c.WriteHeader(status)
+	_, err = c.Write(append(text, '\n'))
+	if err != nil {
+		panic(http.ErrAbortHandler) // nobody is there any more
+	}
+	return nil
+}
+
+// body reads a JSON body of at most limit bytes, without unknown members and
+// without anything behind it.
+func (c *apiCall) body(limit int64, into any) error {
+	c.r.Body = http.MaxBytesReader(c.ResponseWriter, c.r.Body, limit)
+	d := json.NewDecoder(c.r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return refused(badRequest, "The body is not the JSON expected: %s.", describeJSON(err))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return refused(badRequest, "There is more than one JSON value in the body.")
+	}
+	return nil
+}
+
+// describeJSON says what is wrong with a body without repeating it.
+func describeJSON(err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("syntax error at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("member %q has the wrong type", kind.Field)
+	case errors.As(err, &large):
+		return fmt.Sprintf("it has more than %d bytes", large.Limit)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	}
+	return "a member is unknown"
+}
