@@ -146,6 +146,8 @@ func (e *export) user(ctx context.Context, id string, raw []byte) error {
 		case u.Status == StatusMerged:
 			e.merged(id)
 			return nil
+		case u.Status == StatusErased:
+			return e.tell(u)
 		default:
 			whole, somebody, err := e.confirm(ctx, u)
 			if err != nil {
@@ -177,7 +179,7 @@ func (u *User) unsettled() bool {
 	case StatusMerged:
 		return u.kept.Merge.Evidence.Type != ""
 	case StatusErased:
-		return len(u.indexKeys()) > 0
+		return false // a line tells nothing of what is left, and whoever erases has more to do than Settle knows
 	}
 	return u.kept.Split != nil
 }
@@ -227,13 +229,13 @@ func (e *export) tell(u *User) error {
 	l := line{User: *u}
 	if u.Status != StatusErased { // of a tombstone nothing else is to be known
 		l.Apart, l.Epochs, l.Withdrawn = u.kept.Apart, u.kept.Epochs, u.kept.Withdrawn
-	}
-	for _, key := range u.kept.Former {
-		former, err := parseUnionKey(key)
-		if err != nil {
-			return fmt.Errorf("%w: user %s: %w", ErrRecord, u.ID, err)
+		for _, key := range u.kept.Former {
+			former, err := parseUnionKey(key)
+			if err != nil {
+				return fmt.Errorf("%w: user %s: %w", ErrRecord, u.ID, err)
+			}
+			l.Former = append(l.Former, former)
 		}
-		l.Former = append(l.Former, former)
 	}
 	b, err := json.Marshal(l)
 	if err != nil {

@@ -513,10 +513,38 @@ func TestExportMergedIntoATombstone(t *testing.T) {
 		t.Fatalf("%v, %v", lines, err)
 	}
 	u, more := parseUser(t, lines[0])
-	if u.ID != a || u.Status != StatusErased || !slices.Equal(u.Aliases, []string{b}) || len(more) > 0 || len(w.keys("a:")) > 0 {
+	if u.ID != a || u.Status != StatusErased || !slices.Equal(u.Aliases, []string{b}) || len(more) > 0 {
 		t.Errorf("%s", lines[0])
 	}
 	checkMigrated(t, w, lines)
+}
+
+// A tombstone tells nothing, even before everything that led to it is forgotten.
+func TestExportTombstone(t *testing.T) {
+	w := newTown(t)
+	an := w.login("an", 1, true, consented, func(l *Login) { l.UnionID = "u/former" })
+	w.login("an", 1, true)
+	w.login("an", 2, true)
+	_, _, err := w.d.Split(t.Context(), an, "wx2", "o-an-2")
+	w.must(err)
+	_, _, err = w.d.Revoke(t.Context(), Revocation{AppID: "wx1", OpenID: "o-an-1"})
+	w.must(err)
+	_, err = w.d.Erase(t.Context(), an)
+	w.must(err)
+	told := false
+	for _, line := range exported(t, w) {
+		u, more := parseUser(t, line)
+		if u.ID != an {
+			continue
+		}
+		told = true
+		if len(more) > 0 || strings.Contains(line, "u-an") || strings.Contains(line, "former") || strings.Contains(line, "wx") || u.Profile != nil {
+			t.Errorf("%s", line)
+		}
+	}
+	if !told {
+		t.Error("no line")
+	}
 }
 
 // An id that the app may know is exported, even if the index has lost all that led to it.

@@ -56,7 +56,7 @@ func schedule(rng *rand.Rand, store Store, newID func() string, tasks []func(d *
 // Imports and logins about the same few people, at the same time, in any order and with crashes: nobody has two users, no two users
 // have one account, unionid or accid, every id that was told leads somewhere, and the next import of the same lines has nothing to write.
 func TestImportInterleavings(t *testing.T) {
-	seeds := 1500
+	seeds := 1000
 	if testing.Short() {
 		seeds = 150
 	}
@@ -191,7 +191,7 @@ func judgeImport(ctx context.Context, d *Directory, store *memStore, told []stri
 
 // Really parallel, for the race detector: thousands of people log in while they are imported, on two replicas.
 func TestImportBesideLogins(t *testing.T) {
-	n := 2000
+	n := 1000
 	if testing.Short() {
 		n = 300
 	}

@@ -940,6 +940,71 @@ func TestImportLosesToASplit(t *testing.T) {
 	}
 }
 
+// A split was decided, and the index does not say so yet: the account is the new user's.
+func TestImportKnowsASplit(t *testing.T) {
+	w := newTown(t)
+	an := w.login("an", 1, true)
+	w.login("an", 2, true)
+	writes := 0
+	w.hook = func(op, _ string) outcome {
+		if op != "get" {
+			if writes++; writes == 3 {
+				return crashBefore
+			}
+		}
+		return proceed
+	}
+	if _, _, err := w.d.Split(t.Context(), an, "wx2", "o-an-2"); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	w.hook = nil
+	if w.value("a:wx2/o-an-2") != an {
+		t.Fatal("the index says so already")
+	}
+	importOne(t, w, `{"id":"`+an+`","accounts":[{"channel":"mp","appid":"wx2","openid":"o-an-2"}]}`, "accounts[0] belongs to user")
+	u, _, err := w.d.User(t.Context(), an)
+	if err != nil || len(u.Accounts) != 1 || mustFind(t, w, "wx2", "o-an-2").ID == an {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// Who was split off and erased leaves an account that may come back.
+func TestImportBringsASplitAccountBack(t *testing.T) {
+	w := newTown(t)
+	an := w.login("an", 1, true)
+	w.login("an", 2, true)
+	_, fresh, err := w.d.Split(t.Context(), an, "wx2", "o-an-2")
+	w.must(err)
+	_, err = w.d.Update(t.Context(), an, func(u *User) error { u.part("a:wx2/o-an-2", fresh.ID); return nil }) // as a crash leaves it
+	w.must(err)
+	_, err = w.d.Erase(t.Context(), fresh.ID)
+	w.must(err)
+	w.must(w.d.Settle(t.Context(), fresh.ID))
+	importOne(t, w, `{"id":"`+an+`","accounts":[{"channel":"mp","appid":"wx2","openid":"o-an-2"}]}`, "updated")
+	if u := mustFind(t, w, "wx2", "o-an-2"); u.ID != an || len(u.kept.Parting) > 0 {
+		t.Errorf("%+v", u)
+	}
+}
+
+// A user is erased while a line brings it something: nothing of that is left, not even in the index.
+func TestImportLosesToAnErasure(t *testing.T) {
+	w := newTown(t)
+	an := w.login("an", 1, false)
+	w.hook = func(op, key string) outcome {
+		if op == "replace" && key == userKey(an) {
+			w.hook = nil
+			_, err := w.d.Erase(t.Context(), an)
+			w.must(err)
+			w.must(w.d.Settle(t.Context(), an))
+		}
+		return proceed
+	}
+	importOne(t, w, `{"id":"`+an+`","accounts":[`+newAccount+`],"unionids":{"default":"u-new"},"former":[{"platform":"default","unionid":"f-new"}]}`, "erased here since")
+	if left := append(w.keys("a:"), w.keys("n:")...); w.hook != nil || len(left) > 0 || strings.Contains(w.value(userKey(an)), "new") {
+		t.Errorf("%v is left, and %s", left, w.value(userKey(an)))
+	}
+}
+
 // Somebody makes a user of an alias's id in the last moment: it is left alone, and no longer named.
 func TestImportLosesAnAlias(t *testing.T) {
 	s, y := newMemStore(), testID("y")

@@ -64,7 +64,10 @@ func (i *importing) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := i.begin(ctx, u); err != nil {
+	if err := i.noteBehind(ctx, u); err != nil {
+		return err
+	}
+	if err := i.takeAccid(ctx); err != nil {
 		return err
 	}
 	fresh, err := i.d.store.Create(ctx, userKey(i.id), raw, 0)
@@ -114,13 +117,16 @@ func (i *importing) update(ctx context.Context) error {
 	}
 	i.result = max(i.result, updated)
 	if block {
-		if err := i.d.settleLater(ctx, i.id); err != nil {
-			return err
-		}
-		_, err := i.d.Block(ctx, i.id)
-		return since(err)
+		u.Status = StatusBlocked
 	}
-	if err := i.begin(ctx, u); err != nil {
+	if err := i.noteBehind(ctx, u); err != nil {
+		return err
+	}
+	if block {
+		_, err := i.d.Block(ctx, i.id)
+		return since(err) // and then the rest
+	}
+	if err := i.takeAccid(ctx); err != nil {
 		return err
 	}
 	for _, e := range i.claims {
@@ -184,13 +190,16 @@ func (i *importing) bury(ctx context.Context) error {
 	return i.point(ctx)
 }
 
-// begin does what comes before a record shows what the line brings.
-func (i *importing) begin(ctx context.Context, u *User) error {
-	if u.yunxinBehind() {
-		if err := i.d.settleLater(ctx, i.id); err != nil {
-			return err
-		}
+// noteBehind takes note, before the record says so, that the account at Yunxin has to follow.
+func (i *importing) noteBehind(ctx context.Context, u *User) error {
+	if !u.yunxinBehind() {
+		return nil
 	}
+	return i.d.settleLater(ctx, i.id)
+}
+
+// takeAccid makes the accid this user's, before the record says so.
+func (i *importing) takeAccid(ctx context.Context) error {
 	if i.accid.key == "" {
 		return nil
 	}

@@ -18,28 +18,28 @@ func TestMergeInterleavings(t *testing.T) {
 	three := []Login{an, bo, co}
 	late := login("bo", 4, true)
 	for _, sc := range []scene{
-		{name: "opposite", before: three, cast: []program{merges(1, 2), merges(2, 1)}, kills: 2},
+		{name: "opposite", before: three, cast: []program{merges(1, 2), merges(2, 1)}, turns: 2, kills: 2},
 		{name: "the same twice", before: three, cast: []program{merges(1, 2), merges(1, 2)}, kills: 1},
 		{name: "one into two", before: three, cast: []program{merges(1, 3), merges(2, 3)}, turns: 2, kills: 1},
 		{name: "a chain", before: three, cast: []program{merges(2, 3), merges(1, 2)}, turns: 2, kills: 2},
-		{name: "a ring of three", before: three, cast: []program{merges(1, 2), merges(2, 3), merges(3, 1)}, turns: 2, kills: 1},
+		{name: "a ring of three", before: three, cast: []program{merges(1, 2), merges(2, 3), merges(3, 1)}, turns: 1, kills: 1},
 		{name: "opposite, by an operator and by the unionid", before: []Login{an, bo, co, silent}, cast: []program{merges(4, 2), logsIn(late)}, kills: 2},
 		{name: "the survivor is erased", before: three, cast: []program{merges(1, 2), erases(1)}, kills: 2, linger: true},
 		{name: "the other is erased", before: three, cast: []program{merges(1, 2), erases(2)}, kills: 1, turns: 2, linger: true},
 		{name: "sessions of the survivor end", before: three, cast: []program{merges(1, 2), ends(1, map[string]Login{nth(1): an})}, kills: 1},
 		{name: "sessions of the other end", before: three, cast: []program{merges(1, 2), ends(2, map[string]Login{nth(2): bo})}, kills: 1},
-		{name: "sessions end in a ring", before: three, cast: []program{merges(1, 2), merges(2, 1), ends(2, map[string]Login{nth(2): bo})}, turns: 2},
+		{name: "sessions end in a ring", before: three, cast: []program{merges(1, 2), merges(2, 1), ends(2, map[string]Login{nth(2): bo})}, turns: 1},
 		{name: "sessions go on", before: three, cast: []program{merges(1, 2), uses(nth(2), bo), uses(nth(1), an)}},
-		{name: "sessions go on in a ring", before: three, cast: []program{merges(1, 2), merges(2, 1), uses(nth(2), bo), uses(nth(1), an)}, turns: 2},
+		{name: "sessions go on in a ring", before: three, cast: []program{merges(1, 2), merges(2, 1), uses(nth(2), bo), uses(nth(1), an)}, turns: 1},
 		{name: "the survivor is blocked", before: three, cast: []program{merges(1, 2), blocks(1)}, check: staysBlocked(1), kills: 1},
 		{name: "the other is blocked", before: three, cast: []program{merges(1, 2), blocks(2)}, check: staysBlocked(2), kills: 1},
-		{name: "one of a ring is blocked", before: three, cast: []program{merges(1, 2), merges(2, 1), blocks(2)}, check: staysBlocked(2), turns: 2},
+		{name: "one of a ring is blocked", before: three, cast: []program{merges(1, 2), merges(2, 1), blocks(2)}, check: staysBlocked(2), turns: 1},
 	} {
 		t.Run(sc.name, func(t *testing.T) { explore(t, sc) })
 	}
 }
 
-// blocked wants the program that blocks, the last one, to have blocked the user for good.
+// staysBlocked wants the program that blocks, the last one, to have blocked the user for good.
 func staysBlocked(n int) func(*report) string {
 	return func(r *report) string {
 		if u := r.user(nth(n)); u.Status != StatusBlocked && r.errs[len(r.errs)-1] == nil {
@@ -339,6 +339,48 @@ func crashEverywhere(t *testing.T, later map[string]func(context.Context, *stage
 				}
 			})
 		}
+	}
+}
+
+// Three merges are decided in a ring. One program has read the first of them when another opens the ring, and reads the rest when
+// all is over: what it has seen is a ring that there never was any more.
+func TestMergeRingSeenTooLate(t *testing.T) {
+	s := newStage(t, nil)
+	d := s.directory(nil, DirectoryConfig{NewID: ids()})
+	for _, l := range []Login{login("an", 1, false), login("bo", 2, false), login("co", 3, false)} {
+		mustResolve(t, d, l)
+	}
+	r := &report{ctx: t.Context()}
+	for i, play := range []program{merges(1, 2), merges(2, 3), merges(3, 1)} {
+		s.enter(fmt.Sprint(i), func(a *actor) {
+			if err := play(t.Context(), s.directory(a, DirectoryConfig{}), r); err != nil {
+				t.Error(i, err)
+			}
+		})
+	}
+	goOn := func(i int, until func(waiting string) bool) {
+		for s.cast[i].waiting != "" && !until(s.cast[i].waiting) {
+			s.cast[i].step(proceed)
+		}
+	}
+	never := func(string) bool { return false }
+	goOn(1, func(waiting string) bool { return waiting == "get "+userKey(nth(3)) }) // the second user is still there
+	decided := false
+	goOn(0, func(waiting string) bool {
+		if waiting == "get "+userKey(nth(1)) && decided {
+			return true // the second user was merged into the first one
+		}
+		decided = decided || waiting == "replace "+userKey(nth(2))
+		return false
+	})
+	for _, i := range []int{2, 1, 0} {
+		goOn(i, never)
+	}
+	if err := settleAll(t.Context(), d, s.queue); err != nil {
+		t.Fatal(err)
+	}
+	if problem := audit(s.store, clean); problem != "" || r.bad != "" {
+		t.Error(problem, r.bad, s)
 	}
 }
 

@@ -514,8 +514,8 @@ var stormSeeds = flag.Int("identity.seeds", 0, "how many seeds of the storm")
 
 func TestStorm(t *testing.T) {
 	seeds := 300
-	if testing.Short() {
-		seeds = 60
+	if quick() {
+		seeds = 40
 	}
 	seeds = cmp.Or(*stormSeeds, seeds)
 	from := 0

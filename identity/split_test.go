@@ -33,7 +33,7 @@ func TestSplitInterleavings(t *testing.T) {
 		{name: "login of a former account", before: crowd, cast: []program{off, logsIn(one.after(time.Hour))}, check: apart12, kills: 1},
 		{name: "login of a new account", before: crowd, cast: []program{off, logsIn(login("an", 5, true))}, check: apart12, kills: 1},
 		{name: "an account whose login died", before: pair, prepare: halfJoined, cast: []program{splits(1, two), logsIn(three)}, kills: 1},
-		{name: "an account whose login died, finished by another", before: pair, prepare: halfJoined, cast: []program{splits(1, three), logsIn(three), logsIn(three)}, turns: 2, kills: 1},
+		{name: "an account whose login died, finished by another", before: pair, prepare: halfJoined, cast: []program{splits(1, three), logsIn(three), logsIn(three)}, turns: 1, kills: 1},
 		{name: "the new user is settled too early", before: crowd, cast: []program{off, settles(nth(101))}, check: apart12, kills: 1},
 		{name: "the former user is merged", before: crowd, cast: []program{off, merges(2, 1)}, check: apart12, turns: 2, kills: 2, linger: true},
 		{name: "another user is merged into the former", before: crowd, cast: []program{off, merges(1, 2)}, check: apart12, turns: 2, kills: 2},

@@ -466,6 +466,10 @@ func TestErasureInTheMiddleOfAMerge(t *testing.T) {
 	t.Parallel()
 	w, o, store := newPeopleWorld(t, 1, nil)
 	into, from := w.native("mobile", "aqiang"), w.native("mini", "xiaomei")
+	eventually(t, "accounts at Yunxin, so that nobody else writes", func() bool {
+		n, err := w.replica(0).cfg.Queue.QueueLen(t.Context(), imQueue)
+		return err == nil && n == 0
+	})
 	dead := false
 	store.failing(func(method, key string) error {
 		if dead {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"wxgate/identity"
 	"wxgate/wechat"
@@ -60,34 +61,46 @@ func (s *Server) api(serve func(*apiCall) error) http.Handler {
 		noStore(w.Header())
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("X-Request-Id", c.id)
+		var err error
 		defer func() {
-			if err := recover(); err != nil && err != http.ErrAbortHandler {
-				s.log.Error("an API call panicked", "id", c.id, "panic", err, "stack", string(debug.Stack()))
-				s.apiFail(c, errors.New("panic"))
-			} else if err != nil {
-				panic(err)
+			cause := recover()
+			if cause != nil && cause != http.ErrAbortHandler {
+				err = fmt.Errorf("panic: %v", cause)
+				s.log.Error("an API call panicked", "id", c.id, "panic", cause, "stack", string(debug.Stack()))
+				if c.status == 0 {
+					s.apiFail(c, refused(internalError, "%s", internalError.message))
+					cause = nil
+				}
+			}
+			s.logAPI(c, s.now().Sub(start), err)
+			if cause != nil {
+				panic(http.ErrAbortHandler) // net/http has nothing to add
 			}
 		}()
-		err := serve(c)
-		if err != nil {
+		if err = serve(c); err != nil {
 			s.apiFail(c, err)
 		}
-		level := slog.LevelInfo
-		switch {
-		case c.status >= 500:
-			level = slog.LevelWarn
-		case r.Method == http.MethodGet:
-			level = slog.LevelDebug
-		}
-		attrs := []slog.Attr{
-			slog.String("id", c.id), slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.Int("status", c.status),
-			slog.Float64("ms", float64(s.now().Sub(start).Microseconds())/1000),
-		}
-		if err != nil {
-			attrs = append(attrs, slog.Any("error", err))
-		}
-		s.log.LogAttrs(r.Context(), level, "api call", attrs...)
 	})
+}
+
+// logAPI writes the record of a call: what changed something, what failed and
+// who was turned away for all to see, the rest for those who ask for it.
+func (s *Server) logAPI(c *apiCall, took time.Duration, err error) {
+	level := slog.LevelInfo
+	switch {
+	case c.status >= 500 || c.status == http.StatusUnauthorized:
+		level = slog.LevelWarn
+	case err == nil && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead):
+		level = slog.LevelDebug
+	}
+	attrs := []slog.Attr{
+		slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("pattern", c.r.Pattern), slog.Int("status", c.status),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	s.log.LogAttrs(c.r.Context(), level, "api call", attrs...)
 }
 
 // apiFail answers with the error of a call, unless an answer has begun: then

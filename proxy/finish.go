@@ -12,8 +12,8 @@ import (
 // finishLogin turns a code into a session. It runs once per code and may outlive
 // the request that brought it, so it touches nothing of that but its id. Its
 // store round trips are: one read or three writes for the user, one write for
-// a due IM account, one write for the session; the redeemer adds a claim
-// before and the outcome after.
+// a due IM account, a read and a write for the list of the user's sessions, one
+// write for the session; the redeemer adds a claim before and the outcome after.
 func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
 	log := s.log.With("id", requestID, "channel", p.Channel)
 	failed := func(word, what string, err error) session.Outcome {

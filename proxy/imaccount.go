@@ -88,6 +88,11 @@ func (a *imAccounts) attempt(ctx context.Context, userID string) (*identity.User
 		}
 		step := imNothing
 		if found {
+			if gone, err := a.s.gone(ctx, u); err != nil {
+				return nil, err
+			} else if gone {
+				u.Status = identity.StatusErased // whoever it was merged into is
+			}
 			step = a.todo(u)
 		}
 		if step == imNothing {

@@ -213,6 +213,8 @@ func (c *sessions) load(ctx context.Context, e *entry, old *live) (*live, error)
 		return nil, err
 	}
 	if !found || user.Status == identity.StatusErased || s.Epoch < user.SessionEpoch(s.User) {
+		// Over for good; what is stored of it may go. If it stays, its time ends it.
+		_ = c.s.cfg.Sessions.End(ctx, e.key)
 		return l, nil
 	}
 	if s.UnionID == "" {

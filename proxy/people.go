@@ -189,11 +189,23 @@ func (s *Server) settle(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	ids := []string{id}
+	if found && record.Status == identity.StatusErased {
+		// Those who were merged into the person had accounts of their own.
+		ids = append(ids, record.Aliases...)
+		for _, alias := range record.Aliases {
+			if err := s.im.before(ctx, alias); err != nil {
+				return err
+			}
+		}
+	}
 	if err := s.cfg.Queue.Done(ctx, identity.QueueSettle, id); err != nil {
 		return err
 	}
 	if found {
-		s.im.after(ctx, id)
+		for _, id := range ids {
+			s.im.after(ctx, id)
+		}
 	}
 	return nil
 }

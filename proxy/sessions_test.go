@@ -269,7 +269,7 @@ func TestBearerSession(t *testing.T) {
 	w, store := newSpied(t, 1, nil, rules("public /free"))
 	b := w.browser(iPhone)
 	user := b.login()
-	token, _, err := w.replica(0).cfg.Sessions.Create(t.Context(), session.Session{User: user, Channel: "mobile", AppID: "wx1", OpenID: "o1"})
+	token, _, err := w.replica(0).cfg.Sessions.Create(t.Context(), session.Session{User: user, Channel: "mobile", AppID: testAppID, OpenID: w.wechat.OpenID("xiaomei", testAppID)})
 	if err != nil {
 		t.Fatal(err)
 	}

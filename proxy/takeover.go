@@ -18,12 +18,14 @@ func (s *Server) takeOver(ctx context.Context, key string) (failure, token strin
 	if !found {
 		return failedCode, "", errors.New("the session to take over has ended")
 	}
-	user, found, err := s.cfg.Users.User(ctx, source.User)
+	user, found, err := s.cfg.Users.Current(ctx, source.User, source.AppID, source.OpenID)
 	switch {
 	case err != nil:
 		return failedStore, "", err
 	case !found || user.Status == identity.StatusErased:
 		return failedCode, "", errors.New("the user is gone")
+	case source.Epoch < user.SessionEpoch(source.User):
+		return failedCode, "", errors.New("the user's sessions were ended")
 	case user.Status == identity.StatusBlocked:
 		return failedBlocked, "", errors.New("the user is blocked")
 	}
