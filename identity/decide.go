@@ -8,6 +8,9 @@ import (
 // Block keeps a user out until [Directory.Unblock]. Its sessions stay, or the person could not be told why they are refused; its
 // login token for Yunxin is withdrawn. Blocking a blocked user changes nothing. Errors as of [Directory.Update].
 func (d *Directory) Block(ctx context.Context, id string) (*User, error) {
+	if u, found, err := d.User(ctx, id); err != nil || found && u.Status == StatusBlocked {
+		return u, err // nothing to tell
+	}
 	notice, err := d.newNotice(ctx, NoticeBlocked, id, d.now())
 	if err != nil {
 		return nil, err

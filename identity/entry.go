@@ -49,6 +49,16 @@ func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry
 		}
 		return e, errAgain
 	}
+	if s.user.ID == e.value && !slices.Contains(s.user.indexKeys(), key) {
+		// A login died before it wrote the record; or the entry has changed since it was read.
+		value, _, err := d.store.Get(ctx, key)
+		if err != nil {
+			return e, fmt.Errorf("identity: reading an index entry: %w", err)
+		}
+		if string(value) != e.value {
+			return e, errAgain
+		}
+	}
 	if s.user.Status == StatusErased {
 		e.gone = s.user.ID
 		return e, nil
@@ -62,13 +72,6 @@ func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry
 			return e, errAgain
 		}
 		e.value = s.user.ID
-	} else if !slices.Contains(s.user.indexKeys(), key) {
-		// A login died in between; or the entry has changed since it was read.
-		if value, _, err := d.store.Get(ctx, key); err != nil {
-			return e, fmt.Errorf("identity: reading an index entry: %w", err)
-		} else if string(value) != e.value {
-			return e, errAgain
-		}
 	}
 	e.owner = s
 	return e, nil

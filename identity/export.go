@@ -42,10 +42,10 @@ type unionid struct {
 // bytes. A user that was erased is a line without personal data. One that was merged into another has no line of its own: the
 // survivor's aliases name it. Events that the app has not acknowledged are not exported.
 //
-// A line tells one state of its user, and of the accounts and unionids only those that the index gives to this user. What a killed
-// process left undone is finished first. Logins may go on meanwhile: a user that changes is exported as it was or as it is, one that
-// comes into being perhaps not at all. Where one was merged away just before its turn, the survivor may have been told without
-// it, and gets a second, newer line at the end; [Directory.Import] makes one user of the two.
+// A line tells one state of its user, and of the accounts and unionids only those that the index gives to this user. Logins may go
+// on meanwhile: a user that changes is exported as it was or as it is, one that comes into being perhaps not at all. Where one was
+// merged away just before its turn, or a killed process left that half done, the survivor may have been told without it, and gets a
+// second, newer line at the end; [Directory.Import] makes one user of the two.
 //
 // An entry that cannot be used keeps nobody else from being exported: the error at the end, which Is [ErrRecord], says how many
 // users are missing, and why the first one is. Every other error, that of fn included, ends the export.
@@ -138,27 +138,22 @@ func (e *export) user(ctx context.Context, id string, raw []byte) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case u.unsettled() && !same: // what stays so was never decided
-			if err := e.d.Settle(ctx, id); err != nil {
-				return err
-			}
-		case u.Status == StatusMerged:
+		switch u.Status {
+		case StatusMerged:
 			e.merged(id)
 			return nil
-		case u.Status == StatusErased:
+		case StatusErased:
 			return e.tell(u)
+		}
+		whole, somebody, err := e.confirm(ctx, u)
+		switch {
+		case err != nil:
+			return err
+		case !whole && !same:
+			// Whoever moved the index wrote into the record first; so that has changed as well, or never will.
+		case !somebody:
+			return nil
 		default:
-			whole, somebody, err := e.confirm(ctx, u)
-			if err != nil {
-				return err
-			}
-			if !whole && !same {
-				break // whoever moved the index wrote into the record first; so that has changed as well, or never will
-			}
-			if !somebody {
-				return nil
-			}
 			return e.tell(u)
 		}
 		now, found, err := e.d.store.Get(ctx, userKey(id))
@@ -171,17 +166,6 @@ func (e *export) user(ctx context.Context, id string, raw []byte) error {
 		raw, same = now, bytes.Equal(now, raw)
 	}
 	return fmt.Errorf("%w: user %s", ErrContended, id)
-}
-
-// unsettled says that [Directory.Settle] has something to do.
-func (u *User) unsettled() bool {
-	switch u.Status {
-	case StatusMerged:
-		return u.kept.Merge.Evidence.Type != ""
-	case StatusErased:
-		return false // a line tells nothing of what is left, and whoever erases has more to do than Settle knows
-	}
-	return u.kept.Split != nil
 }
 
 // confirm takes off u what the index gives to somebody else or to nobody. whole says that there was nothing of the kind. A user is

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -182,7 +183,19 @@ func (d *Directory) shorten(ctx context.Context, path []stored, root string) err
 
 // openRing gives a ring of merges its survivor. Every replica must choose the same, and it must be one that no other has taken
 // over already, because such a record is out of date. There is at least one, that of the last decision; of several, the smallest id.
+//
+// The records were read one after the other, so they are read once more: if none has changed, there was a moment at which they were
+// a ring, and it is one until somebody opens it.
 func (d *Directory) openRing(ctx context.Context, ring []stored) error {
+	for _, s := range ring {
+		now, found, err := d.load(ctx, s.user.ID)
+		if err != nil {
+			return err
+		}
+		if !found || !bytes.Equal(now.raw, s.raw) {
+			return errAgain
+		}
+	}
 	taken := func(s stored) bool {
 		return slices.ContainsFunc(ring, func(o stored) bool { return slices.Contains(o.user.Aliases, s.user.ID) })
 	}

@@ -38,7 +38,7 @@ type ImportReport struct {
 	Updated   int         `json:"updated"`
 	Unchanged int         `json:"unchanged"`
 	Failed    int         `json:"failed"`
-	Errors    []LineError `json:"errors"` // of at most 100 lines, in the order of the lines
+	Errors    []LineError `json:"errors"` // of the first 100 that failed; Failed counts all
 	// Through is the number of the line up to which, itself included, everything was dealt with: the last one, unless the import
 	// was stopped. Of later lines some may have been dealt with, too.
 	Through int `json:"through"`
@@ -204,8 +204,11 @@ func (i *imports) done(number int, r result, err error) {
 	switch {
 	case err != nil:
 		i.report.Failed++
-		if len(i.report.Errors) < maxLineErrors {
-			i.report.Errors = append(i.report.Errors, LineError{number, err.Error()})
+		// Workers are not in step: those of the first lines are kept, whoever came first.
+		at, _ := slices.BinarySearchFunc(i.report.Errors, number, func(e LineError, n int) int { return e.Line - n })
+		if at < maxLineErrors {
+			i.report.Errors = slices.Insert(i.report.Errors, at, LineError{number, err.Error()})
+			i.report.Errors = i.report.Errors[:min(len(i.report.Errors), maxLineErrors)]
 		}
 	case r == created:
 		i.report.Created++
@@ -225,5 +228,4 @@ func (i *imports) finish() {
 	if i.report.Errors == nil {
 		i.report.Errors = []LineError{}
 	}
-	slices.SortFunc(i.report.Errors, func(a, b LineError) int { return a.Line - b.Line })
 }

@@ -172,7 +172,9 @@ func (u *User) takeAliases(from *User) {
 func (u *User) takeParting(from *User) {
 	mine := func(id string) bool { return id == u.ID || slices.Contains(u.Aliases, id) }
 	for key, to := range from.kept.Parting {
-		u.part(key, to)
+		if !mine(to) {
+			u.part(key, to)
+		}
 	}
 	maps.DeleteFunc(u.kept.Parting, func(key, to string) bool {
 		return mine(to) || slices.ContainsFunc(u.Accounts, func(a Account) bool { return accountKey(a.AppID, a.OpenID) == key })
@@ -192,8 +194,8 @@ func (u *User) takeNotices(from *User) {
 	}
 	if n := from.kept.Merge.Notice; n.ID != "" {
 		n.User, n.From, n.Into = u.ID, from.ID, u.ID
-		if from.Yunxin.Accid != u.Yunxin.Accid {
-			n.FromAccid = from.Yunxin.Accid
+		if accid := from.Yunxin.Accid; accid != u.Yunxin.Accid && accid != from.ID {
+			n.FromAccid = accid
 		}
 		u.post(n)
 	}

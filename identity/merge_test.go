@@ -384,6 +384,55 @@ func TestMergeRingSeenTooLate(t *testing.T) {
 	}
 }
 
+// One user was merged into a second, who was blocked by it and unblocked since, and the second into a third, who has not taken over
+// yet. Whoever comes by the first one's id must not bring back what the first one was.
+func TestMergeTakesTheNearestFirst(t *testing.T) {
+	d, s := newTestDirectory()
+	var ids []string
+	for i := range 3 {
+		ids = append(ids, mustResolve(t, d, login("an", i, false)).User.ID)
+	}
+	if _, err := d.Block(t.Context(), ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	merge := func(into, from string, replaces int) { // dies after so many
+		s.hook = func(op, _ string) outcome {
+			if replaces == 0 {
+				return crashBefore
+			}
+			if op == "replace" {
+				replaces--
+			}
+			return proceed
+		}
+		if _, _, err := d.Merge(t.Context(), into, from); !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		s.hook = nil
+	}
+	merge(ids[1], ids[0], 2) // decided, and taken over
+	if _, err := d.Unblock(t.Context(), ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.EndSessions(t.Context(), ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	merge(ids[2], ids[1], 1) // decided
+	u, found, err := d.User(t.Context(), ids[0])
+	if err != nil || !found || u.ID != ids[2] || u.Status != StatusActive || u.SessionEpoch(ids[0]) != 1 || len(u.Accounts) != 3 {
+		t.Errorf("%+v, %v, %v", u, found, err)
+	}
+	n := 0
+	for _, e := range u.History {
+		if e.Type == EventMerged && e.From == ids[0] {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the first merge was taken over %d times", n)
+	}
+}
+
 // A long chain of merges, each finished before the next or none finished, still leads from any id to the survivor, and becomes short.
 func TestMergeChain(t *testing.T) {
 	for killed, length := range map[bool]int{true: 150, false: 50} {

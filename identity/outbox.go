@@ -33,7 +33,7 @@ type Notice struct {
 	User string    `json:"user"`
 	From string    `json:"from,omitempty"` // user.merged: who is no more; user.created: whom the user was split from
 	Into string    `json:"into,omitempty"` // user.merged: who remains
-	// FromAccid is the account at Yunxin that the merged user had and that pages do not get any more.
+	// FromAccid is the imported account at Yunxin that the merged user had and that pages do not get any more.
 	FromAccid string      `json:"from_accid,omitempty"`
 	Reason    string      `json:"reason,omitempty"`  // user.revoked: WeChat's name of the event
 	Account   *NoticeFrom `json:"account,omitempty"` // the account that it came from, where there is one

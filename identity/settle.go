@@ -91,6 +91,9 @@ func (d *Directory) settleSplit(ctx context.Context, s stored) error {
 		return err
 	}
 	if found && former.user.kept.Parting[key] == s.user.ID {
+		if err := d.letPart(ctx, former.user); err != nil { // the unionids that go with it
+			return err
+		}
 		if _, err := d.modifyRecord(ctx, former, func(u *User) error {
 			switch {
 			case u.Status == StatusMerged:
@@ -98,7 +101,7 @@ func (d *Directory) settleSplit(ctx context.Context, s stored) error {
 			case u.kept.Parting[key] != s.user.ID:
 				return ErrNoChange
 			}
-			delete(u.kept.Parting, key)
+			maps.DeleteFunc(u.kept.Parting, func(_, to string) bool { return to == s.user.ID })
 			return nil
 		}); err != nil {
 			return err

@@ -16,7 +16,8 @@ type split struct {
 }
 
 // Split takes an account away from a user and gives it a new one; sessions of that account follow it, see [Directory.Current].
-// Unionids, profile and the account at Yunxin stay with the former user. The two stay apart, whatever unionid WeChat reports for
+// A unionid that WeChat told for this account alone goes with it, or the person's next account would join the former user; profile
+// and the account at Yunxin stay, with another login token. The two stay apart, whatever unionid WeChat reports for
 // the account, until an operator merges them. A blocked user's account is not unblocked by it.
 //
 // One write decides: the one that takes the account off the former user's record and notes there who has it now. The new user's
@@ -65,13 +66,29 @@ func (d *Directory) splitOnce(ctx context.Context, id, appID, openID string) (ne
 	if err != nil {
 		return "", err
 	}
-	u := &User{ID: d.newID(), Status: former.Status, CreatedAt: now.UTC().Truncate(time.Second), Accounts: []Account{*account}}
+	u := &User{ID: d.newID(), Status: former.Status, CreatedAt: now.UTC().Truncate(time.Second), Accounts: []Account{*account}, Unionids: map[string]string{}}
 	event := Event{Time: now, Type: EventSplit, Channel: account.Channel, AppID: appID, OpenID: openID}
 	event.From = former.ID
 	u.AddEvent(event)
 	u.kept.Apart = []string{former.ID}
 	u.kept.Split = &split{former.ID, appID, openID}
 	u.takeEpochs(former)
+	for platform, unionID := range former.Unionids {
+		if former.onlyFrom(*account, platform, unionID) {
+			u.Unionids[platform] = unionID
+			delete(former.Unionids, platform)
+			former.part(unionKey(platform, unionID), u.ID)
+		}
+	}
+	former.kept.Former = slices.DeleteFunc(former.kept.Former, func(key string) bool {
+		f, err := parseUnionKey(key)
+		if err != nil || !former.onlyFrom(*account, f.Platform, f.UnionID) {
+			return false
+		}
+		u.keepFormer(key)
+		former.part(key, u.ID)
+		return true
+	})
 	notice, err := d.newNotice(ctx, NoticeCreated, u.ID, now)
 	if err != nil {
 		return "", err
@@ -91,9 +108,19 @@ func (d *Directory) splitOnce(ctx context.Context, id, appID, openID string) (ne
 		return "", errAgain
 	}
 	former.Accounts = slices.DeleteFunc(former.Accounts, func(a Account) bool { return a.AppID == appID && a.OpenID == openID })
-	event.From = u.ID
+	// The new user's record names the account, and loses it with an erasure, which does not come here.
+	for i := range former.History {
+		if e := &former.History[i]; e.AppID == appID && e.OpenID == openID {
+			e.OpenID = ""
+			if u.Unionids[e.Platform] == e.UnionID {
+				e.UnionID = ""
+			}
+		}
+	}
+	event.From, event.OpenID = u.ID, ""
 	former.AddEvent(event)
 	former.part(key, u.ID)
+	former.Yunxin.Epoch++ // whoever has the account may know the token
 	switch err := d.replace(ctx, s, former); {
 	case err == nil:
 		return u.ID, nil
@@ -113,4 +140,19 @@ func (d *Directory) splitOnce(ctx context.Context, id, appID, openID string) (ne
 		return u.ID, nil
 	}
 	return "", d.discard(ctx, key, u.ID)
+}
+
+// onlyFrom says that WeChat told a unionid for this account, and for none of the others that u has.
+func (u *User) onlyFrom(a Account, platform, unionID string) bool {
+	told := false
+	for _, e := range u.History {
+		switch {
+		case e.Platform != platform || e.UnionID != unionID:
+		case e.AppID == a.AppID && e.OpenID == a.OpenID:
+			told = true
+		case u.Account(e.AppID, e.OpenID) != nil:
+			return false
+		}
+	}
+	return told
 }

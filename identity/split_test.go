@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,8 @@ func TestSplitInterleavings(t *testing.T) {
 		{name: "consent is taken back", before: crowd, cast: []program{off, revokes(nth(1), two)}, kills: 1},
 		{name: "the new user is split again", before: crowd, prepare: halfSplit, cast: []program{merges(101, 2), splits(101, two)}, turns: 2, kills: 1},
 		{name: "the new user is merged, not yet finished", before: crowd, prepare: halfSplit, cast: []program{merges(2, 101), logsIn(one)}, turns: 2, kills: 1},
+		{name: "the former user is merged into one who is erased", before: crowd, prepare: halfSplit, cast: []program{merges(2, 1), erases(2)}, check: keeps101, turns: 2, kills: 2, linger: true},
+		{name: "the former user is erased, not yet finished", before: crowd, prepare: halfSplit, cast: []program{erases(1), logsIn(silent)}, check: keeps101, turns: 2, kills: 2, linger: true},
 		{name: "the new user is erased, not yet finished", before: crowd, prepare: halfSplit, cast: []program{erases(101), logsIn(one)}, kills: 1, linger: true},
 		{name: "the new user goes back, not yet finished", before: crowd, prepare: halfSplit, cast: []program{merges(1, 101), settles(nth(101))}, turns: 2, kills: 2},
 	} {
@@ -66,6 +69,14 @@ func apart12(r *report) string {
 		return "the former user lists the account"
 	}
 	return audit(r.stage.store, deadFirstLogins)
+}
+
+// keeps101 wants the second account to be user 101's.
+func keeps101(r *report) string {
+	if u := r.find(crowd[1]); u.ID != nth(101) {
+		return fmt.Sprintf("the account is %s's", short(u.ID))
+	}
+	return ""
 }
 
 func someoneLeft(r *report) string {
@@ -190,7 +201,7 @@ func TestSplit(t *testing.T) {
 	if diff := cmp.Diff(want, fresh, wholeUser); diff != "" {
 		t.Errorf("fresh: %s", diff)
 	}
-	if last := former.History[len(former.History)-1]; last.Type != EventSplit || last.From != fresh.ID || last.OpenID != two.OpenID {
+	if last := former.History[len(former.History)-1]; last.Type != EventSplit || last.From != fresh.ID || last.OpenID != "" {
 		t.Errorf("the former user's history ends with %+v", last)
 	}
 	if problem := audit(s, clean); problem != "" {
@@ -217,6 +228,32 @@ func TestSplit(t *testing.T) {
 	}
 	if problem := audit(s, clean); problem != "" {
 		t.Error(problem)
+	}
+}
+
+// Of accounts that were split off and are not in the index yet, a merge takes over those that did not come back by it.
+func TestTakeParting(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		have, from, want map[string]string
+	}{
+		{"none", nil, nil, nil},
+		{"kept", map[string]string{"a:wx/1": "x"}, nil, map[string]string{"a:wx/1": "x"}},
+		{"taken over", nil, map[string]string{"a:wx/1": "x"}, map[string]string{"a:wx/1": "x"}},
+		{"back by the merge", map[string]string{"a:wx/1": nth(2)}, nil, map[string]string{}},
+		{"back, and away again", map[string]string{"a:wx/1": nth(2)}, map[string]string{"a:wx/1": "x"}, map[string]string{"a:wx/1": "x"}},
+		{"back before, and away again", map[string]string{"a:wx/1": "x"}, map[string]string{"a:wx/1": nth(1)}, map[string]string{"a:wx/1": "x"}},
+		{"back by an earlier merge", nil, map[string]string{"a:wx/1": nth(3)}, nil},
+		{"the account is here", nil, map[string]string{"a:wx/2": "x"}, map[string]string{}},
+	} {
+		u := &User{ID: nth(1), Aliases: []string{nth(3)}, Unionids: map[string]string{}, Accounts: []Account{{AppID: "wx", OpenID: "2"}}}
+		u.kept.Parting = tt.have
+		from := &User{ID: nth(2), Status: StatusMerged}
+		from.kept.Parting, from.kept.Merge = tt.from, &merge{Into: nth(1)}
+		u.take(from)
+		if diff := cmp.Diff(tt.want, u.kept.Parting); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
 	}
 }
 
@@ -458,4 +495,32 @@ func splitAgain(ctx context.Context, d *Directory) error {
 		return nil // it was decided
 	}
 	return err
+}
+
+// Undoing a wrong merge gives the other person everything back: the unionid that came with the account, and with it all accounts that
+// the person brings later.
+func TestSplitUndoesAWrongMerge(t *testing.T) {
+	d, s := newTestDirectory()
+	mine := mustResolve(t, d, login("an", 1, false)).User.ID
+	theirs := mustResolve(t, d, login("bo", 2, true)).User.ID
+	if _, _, err := d.Merge(t.Context(), mine, theirs); err != nil {
+		t.Fatal(err)
+	}
+	account := login("bo", 2, true)
+	former, fresh, err := d.Split(t.Context(), mine, account.AppID, account.OpenID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(former.Unionids) != 0 || fresh.Unionids["default"] != "u-bo" {
+		t.Errorf("unionids %v and %v", former.Unionids, fresh.Unionids)
+	}
+	if r := mustResolve(t, d, login("bo", 3, true)); r.User.ID != fresh.ID {
+		t.Errorf("another account of theirs is user %s, not %s", r.User.ID, fresh.ID)
+	}
+	if raw := s.value("u:" + mine); strings.Contains(raw, "o-bo") || strings.Contains(raw, "u-bo") {
+		t.Errorf("the former user's record still names them: %s", raw)
+	}
+	if r := mustResolve(t, d, login("an", 1, true)); r.User.ID != mine || r.Merged != "" {
+		t.Errorf("the former user came back as %+v", r)
+	}
 }

@@ -43,7 +43,7 @@ func newFollowers(s *Server) *followers { return &followers{s: s, asked: map[str
 
 // afterLogin asks about the person of a silent login, now and then.
 func (f *followers) afterLogin(ctx context.Context, p session.Pending, openID string, u *identity.User) {
-	if p.Channel == identity.ChannelMP && p.Scope == scopeBase && f.begin(openID, u, false) {
+	if p.AppID == f.s.cfg.MP.ID && p.Scope == scopeBase && f.begin(openID, u, false) {
 		f.ask(ctx, p.AppID, openID)
 	}
 }

@@ -100,6 +100,9 @@ func TestFollowerIsKnownAtOnce(t *testing.T) {
 	if got := phone.open("/").user(t); got != seat {
 		t.Errorf("the phone is %s", got)
 	}
+	if c := claims(t, pc.open("/").echoed(t).Header.Get("X-Wxgate-Assertion")); !slices.Equal(c.MergedFrom, []string{mobile}) {
+		t.Errorf("the PC's merged_from is %v", c.MergedFrom)
+	}
 }
 
 // The login does not wait.
@@ -155,7 +158,14 @@ func TestWhoIsAskedAbout(t *testing.T) {
 		t.Errorf("the user is %+v", u)
 	}
 
-	// A consented login tells by itself, and so do native clients.
+	// Other ways of logging in tell by themselves, and another account has other
+	// followers.
+	for _, p := range []session.Pending{
+		{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopeUserInfo}, {Channel: identity.ChannelComponent, AppID: webAppID, Scope: scopeBase},
+		{Channel: identity.ChannelMini, AppID: testMini.ID}, {Channel: identity.ChannelWeb, AppID: webAppID, Scope: scopeLogin},
+	} {
+		w.replica(0).followers.afterLogin(t.Context(), p, "o_of_somebody", &identity.User{})
+	}
 	w.browser(iPhone).as("faceless").consent()
 	if _, res := w.exchangeCode("mini", w.wechat.IssueCode(testMini.ID, "nameless", ""), "mini"); res.StatusCode != 200 {
 		t.Fatalf("answered %d %s", res.StatusCode, res.body)
@@ -291,6 +301,29 @@ func TestFollowersInParallel(t *testing.T) {
 	w.besides()
 	if n := len(w.wechat.Calls(wechattest.FollowerPath)); n != maxFollowers+1 {
 		t.Errorf("%d questions", n)
+	}
+}
+
+// Questions that are asked at once fail at once, and that is said once.
+func TestFollowersFailTogether(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]wechattest.Fault{"refused": {Errcode: 48001}, "no answer": {Status: 502}} {
+		w := newWorld(t, 1, nil).bound()
+		reached, hold := make(chan struct{}, maxFollowers), make(chan struct{})
+		fault.Times, fault.Hold, fault.Reached = -1, hold, func() { reached <- struct{}{} }
+		w.wechat.Inject(wechattest.FollowerPath, fault)
+		for i := range maxFollowers {
+			p := session.Pending{Channel: identity.ChannelMP, Scope: scopeBase, AppID: testAppID}
+			w.replica(0).followers.afterLogin(t.Context(), p, fmt.Sprint("o", i), &identity.User{})
+		}
+		for range maxFollowers {
+			<-reached
+		}
+		close(hold)
+		w.besides()
+		if n := strings.Count(w.log.String(), "does not tell who followers are"); n != 1 {
+			t.Errorf("%s: said %d times", name, n)
+		}
 	}
 }
 

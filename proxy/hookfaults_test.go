@@ -214,8 +214,8 @@ func TestHookOutageOfAnHour(t *testing.T) {
 					t.Errorf("%s: %v", user, all)
 				}
 			}
-			if n := w.events(t); n != 0 {
-				t.Errorf("%d events are left", n)
+			if n := w.events(t); n != 0 || g.hooks.failing {
+				t.Errorf("%d events are left, still failing: %v", n, g.hooks.failing)
 			}
 			if told := len(w.hookLog(slog.LevelInfo)) - len(w.hookLog(slog.LevelWarn)); told != 1 {
 				t.Errorf("%d times it worked again", told)
@@ -236,7 +236,7 @@ func TestHookPoison(t *testing.T) {
 	}{
 		{"one is refused", 1, func() int { return http.StatusBadRequest }, 5 * time.Second},
 		{"one breaks the app", 1, func() int { return http.StatusInternalServerError }, 5 * time.Second},
-		{"one cuts the connection", 1, func() int { panic(http.ErrAbortHandler) }, time.Minute},
+		{"one cuts the connection", 1, func() int { panic(http.ErrAbortHandler) }, 5 * time.Second},
 		{"many break the app", 40, func() int { return http.StatusInternalServerError }, 5 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -346,6 +346,27 @@ func TestHookSlow(t *testing.T) {
 	}
 }
 
+// An answer that never ends is not read to its end.
+func TestHookEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	w, _, app := hookedWorld(t, 1)
+	var sent atomic.Int64
+	app.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		for block := make([]byte, 64<<10); ; {
+			n, err := rw.Write(block)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	})
+	w.person("o", "")
+	w.round(w.replica(0))
+	app.Close() // when the answer has come to its end
+	if n := sent.Load(); n > 64<<20 || w.events(t) != 0 {
+		t.Errorf("%d bytes were taken, %d events are left", n, w.events(t))
+	}
+}
+
 // What a slow round did not come to within its lease is left to others.
 func TestHookLeaseRunsOut(t *testing.T) {
 	t.Parallel()
@@ -399,6 +420,7 @@ func TestHookAfterDeath(t *testing.T) {
 	}{
 		{"before any note", func(string, string) bool { return true }, true},
 		{"between the claim's note and the record", func(method, key string) bool { return !strings.HasPrefix(key, "m:") }, false},
+		{"not at all, but the record cannot be written", func(method, key string) bool { return method == "Replace" && strings.HasPrefix(key, "u:") }, false},
 		{"between record and queue", func(method, _ string) bool { return method == "Schedule" || method == "Done" }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -432,7 +454,7 @@ func TestHookAfterDeath(t *testing.T) {
 				t.Fatalf("%d posts, %d pending", n, w.events(t))
 			}
 			g = w.restart(func(c *Config) { c.HookURL = app.URL })
-			w.deliver(g, hookClaim-5*time.Second)
+			w.deliver(g, hookClaim/2)
 			if n := len(app.types(user)); c.repeat && n != 1 {
 				t.Errorf("%d posts while the claim of the dead one lasts", n)
 			}

@@ -59,8 +59,8 @@ func (f *hookFailure) Error() string {
 	return f.reason
 }
 
-// post sends an event once. The error is a *hookFailure, or that of ctx.
-func (h *hooks) post(ctx context.Context, n identity.Notice) error {
+// post sends an event once, and returns nil if it was acknowledged.
+func (h *hooks) post(ctx context.Context, n identity.Notice) *hookFailure {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return &hookFailure{reason: err.Error()}
@@ -83,10 +83,7 @@ func (h *hooks) post(ctx context.Context, n identity.Notice) error {
 	req.Header["Idempotency-Key"] = []string{}
 
 	res, err := h.client.Do(req)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
+	if err != nil {
 		return &hookFailure{reason: hookReason(err), down: true}
 	}
 	defer res.Body.Close()

@@ -84,7 +84,7 @@ func TestHookEntryWithoutEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 			scheduled := store.counted("Schedule ho")
-			w.deliver(g, hookUnwritten-5*time.Second)
+			w.deliver(g, hookUnwritten-30*time.Second)
 			if n := w.events(t); n != 1 {
 				t.Errorf("%d entries before two minutes are over", n)
 			}
@@ -158,7 +158,7 @@ func TestHookEventWrittenLate(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- change() }()
 			<-reached
-			w.deliver(g, hookUnwritten-10*time.Second)
+			w.deliver(g, hookUnwritten-30*time.Second)
 			if n := w.events(t); n != 1 || len(app.events()) != posts {
 				t.Fatalf("%d entries, %d posts before the event is written", n, len(app.events())-posts)
 			}

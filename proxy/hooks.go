@@ -125,7 +125,7 @@ type hookRound struct {
 	full  bool // more may be due
 
 	mu        sync.Mutex
-	over      bool
+	over      bool // all others would meet the same
 	delivered int
 	failed    int
 	failure   *hookFailure // the last one, and whose it was
@@ -161,7 +161,7 @@ func (h *hooks) round(ctx context.Context) (*hookRound, error) {
 		visits.SetLimit(1)
 	}
 	for _, user := range users {
-		visits.Go(func() error { return r.stop(r.visit(ctx, user, entries[user])) })
+		visits.Go(func() error { return r.visit(ctx, user, entries[user]) })
 	}
 	return r, visits.Wait()
 }
@@ -171,15 +171,6 @@ func (r *hookRound) goesOn(ctx context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.over && ctx.Err() == nil
-}
-
-// stop ends the round if there is an error: the store's, which all others would
-// meet as well. What was not begun comes up again when its lease is over.
-func (r *hookRound) stop(err error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over = r.over || err != nil
-	return err
 }
 
 func (r *hookRound) succeeded() {
@@ -211,8 +202,12 @@ func (r *hookRound) warn(ctx context.Context, what string, more slog.Attr) bool 
 // visit sends the events of a user until there is none, one is not taken, or
 // another replica is at it.
 func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) error {
-	if r.h.s.now().Sub(r.began) > hookLease/2 {
+	switch {
+	case r.h.s.now().Sub(r.began) > hookLease/2:
 		return nil
+	case !r.goesOn(ctx):
+		// Due before what has just failed, or that could keep it waiting again.
+		return r.h.postpone(ctx, held, nil, r.began)
 	}
 	for r.goesOn(ctx) {
 		list, err := r.h.s.cfg.Users.Notices(ctx, user)
@@ -247,21 +242,19 @@ func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) er
 // wait.
 func (r *hookRound) send(ctx context.Context, task *session.Task, list []identity.Notice, held []hookEntry) (sent bool, err error) {
 	n := list[0]
-	err = r.h.post(ctx, n)
+	failure := r.h.post(ctx, n)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookNote)
 	defer cancel()
-	if err == nil {
+	if failure == nil {
 		r.succeeded()
 		// If this is not noted, the record still is about to say it.
 		_ = task.Finish(ctx, nil)
 		return true, nil
 	}
-	if f := (*hookFailure)(nil); errors.As(err, &f) {
-		r.refused(n, f)
-		now := r.h.s.now()
-		// Before the claim ends, or another replica could be done with what is
-		// scheduled here.
-		err = r.h.postpone(ctx, held, list, now.Add(hookWait(now.Sub(n.Time))))
-	}
+	r.refused(n, failure)
+	now := r.h.s.now()
+	// Before the claim ends, or another replica could be done with what is
+	// scheduled here.
+	err = r.h.postpone(ctx, held, list, now.Add(hookWait(now.Sub(n.Time))))
 	return false, errors.Join(err, task.Release(ctx))
 }

@@ -159,6 +159,12 @@ func (a *imAccounts) take(ctx context.Context, step imStep, u *identity.User) er
 		if err := a.note(ctx, u, func(y *identity.Yunxin) { y.Blocking = true }); err != nil {
 			return err
 		}
+		// What the person took back must not stay on show there.
+		if u.Yunxin.Name != w.Name || u.Yunxin.Avatar != w.Avatar {
+			if err := client.UpdateProfile(ctx, w.Accid, w.Name, w.Avatar); err != nil && !refusedForGood(err) && !isBlocked(err) && unlessUnknown(err) != nil {
+				return err
+			}
+		}
 		// The token first, so that the former one is dead when the account
 		// is opened again.
 		if !a.cfg.Dynamic {
@@ -170,7 +176,7 @@ func (a *imAccounts) take(ctx context.Context, step imStep, u *identity.User) er
 			return err
 		}
 		return a.note(ctx, u, func(y *identity.Yunxin) {
-			y.State = identity.YunxinBlocked
+			y.State, y.Name, y.Avatar = identity.YunxinBlocked, w.Name, w.Avatar
 			a.noteToken(y, u.Yunxin.Epoch)
 		})
 	case imUnblock:

@@ -146,6 +146,9 @@ func TestMessagesReachTheApp(t *testing.T) {
 				}
 			}
 		}
+		if strings.Contains(w.log.String(), "no usable answer") {
+			t.Errorf("%s: a good answer is called unusable", mode)
+		}
 		// Whoever is logged in on the side, or says so, has nothing to do with it.
 		b := w.browser(iPhone).as("aqiang")
 		b.login()
@@ -190,6 +193,7 @@ func TestNonsenseFromTheApp(t *testing.T) {
 		"two":           text200(reply + reply),
 		"text before":   text200("planted" + reply),
 		"text behind":   text200(reply + "planted"),
+		"a comment":     text200("<!-- planted -->"),
 		"unfinished":    text200(strings.TrimSuffix(reply, "</xml>")),
 		"DOCTYPE":       text200("<!DOCTYPE xml>" + reply),
 		"entity":        text200(strings.Replace(reply, "<![CDATA[planted]]>", "&planted;", 1)),
@@ -217,7 +221,7 @@ func TestNonsenseFromTheApp(t *testing.T) {
 		}
 	}
 	w.besides()
-	if log := w.log.String(); strings.Count(log, "no usable answer") != 20 || strings.Contains(log, "planted") {
+	if log := w.log.String(); strings.Count(log, "no usable answer") != 21 || !strings.Contains(log, "it has more than 65536 bytes") || strings.Contains(log, "planted") {
 		t.Errorf("the log says %d times that something is wrong", strings.Count(log, "no usable answer"))
 	}
 }
@@ -292,7 +296,8 @@ func TestLastDeliveryIsAnswered(t *testing.T) {
 		t.Errorf("the second delivery is answered %+v", a)
 	}
 	w.clock.advance(2 * time.Second)
-	if a := w.once(message); a.Err != nil || a.Answer != "success" {
+	w.impatiently(func(a *messageApp) { a.hangUp = time.Minute })
+	if a := w.once(message); a.Err != nil || a.Answer != "success" || a.Took > 30*time.Second {
 		t.Errorf("the last delivery is answered %+v", a)
 	}
 	release()
@@ -432,6 +437,50 @@ func TestMessageOfADeadReplica(t *testing.T) {
 	w.clock.advance(messageLease)
 	if a := w.once(message); a.Answer != "success" || m.count() != 1 {
 		t.Errorf("afterwards answered %+v, the app was asked %d times", a, m.count())
+	}
+}
+
+// slowStore does what it is asked even if nobody waits for its answer any more,
+// and says then that it could not tell.
+type slowStore struct {
+	*spy
+	reached chan struct{}
+	hold    chan struct{}
+}
+
+func (s *slowStore) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
+	if strings.HasPrefix(key, "m:") {
+		s.reached <- struct{}{}
+		<-s.hold
+	}
+	created, err := s.spy.Create(context.WithoutCancel(ctx), key, value, ttl)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return created, err
+}
+
+// WeChat hanging up does not leave a message that is claimed and in nobody's
+// hands.
+func TestHangingUpDuringTheClaim(t *testing.T) {
+	t.Parallel()
+	store := &slowStore{openSpy(t), make(chan struct{}, 100), make(chan struct{})}
+	m := &mailbox{}
+	m.Server = httptest.NewServer(m)
+	t.Cleanup(m.Close)
+	w := newWorldOn(t, store, 1, nil, receiving(wechattest.PushSafe), func(c *Config) { c.MessageForward = m.URL })
+	w.pushFrom(wechattest.PushSafe)
+	t.Cleanup(w.besides)
+	message := w.wechat.TextMessage(testAppID, "aqiang", "有人吗")
+	if a := w.hangingUp(message, store.reached); a.Status != 0 {
+		t.Errorf("answered %+v", a)
+	}
+	for range 10 {
+		w.callPush(http.MethodGet, "", "") // so that it is known that nobody waits
+	}
+	close(store.hold)
+	if a := w.once(message); a.Answer != "success" || m.count() != 1 {
+		t.Errorf("the next delivery is answered %+v, the app was asked %d times", a, m.count())
 	}
 }
 

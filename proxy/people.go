@@ -76,6 +76,15 @@ func (s *Server) mergeUsers(ctx context.Context, into, from string) (*identity.U
 
 // splitUser gives an account a user of its own.
 func (s *Server) splitUser(ctx context.Context, id, appID, openID string) (former, fresh *identity.User, err error) {
+	u, found, err := s.cfg.Users.User(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if found {
+		if err := s.im.before(ctx, u.ID); err != nil {
+			return nil, nil, err
+		}
+	}
 	if former, fresh, err = s.cfg.Users.Split(ctx, id, appID, openID); err != nil {
 		return nil, nil, err
 	}
@@ -83,8 +92,8 @@ func (s *Server) splitUser(ctx context.Context, id, appID, openID string) (forme
 	if err := s.settle(ctx, fresh.ID); err != nil {
 		s.log.Warn("a split is not finished yet; it is tried again", "user", fresh.ID, "from", former.ID, "error", err)
 	}
-	s.sessions.staleUser(former.SessionIDs()...)
-	return former, fresh, nil
+	former, err = s.decided(ctx, former)
+	return former, fresh, err
 }
 
 // eraseUser forgets a person. Nothing but the id remains.
@@ -195,6 +204,19 @@ func (s *Server) settle(ctx context.Context, id string) error {
 		ids = append(ids, record.Aliases...)
 		for _, alias := range record.Aliases {
 			if err := s.im.before(ctx, alias); err != nil {
+				return err
+			}
+		}
+	}
+	if found && record.Status == identity.StatusMerged {
+		// A merge may have blocked whoever remains, or given them another account.
+		u, there, err := s.cfg.Users.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if there {
+			ids = append(ids, u.ID)
+			if err := s.im.before(ctx, u.ID); err != nil {
 				return err
 			}
 		}

@@ -98,10 +98,18 @@ func (s *Server) readProfile(ctx context.Context, p session.Pending, openID, use
 		return err
 	}
 	fresh := &identity.Profile{Name: identity.CleanName(info.Nickname), Avatar: identity.CleanAvatar(info.AvatarURL), UpdatedAt: s.now()}
+	over := false
 	u, err := s.cfg.Users.Update(ctx, userID, func(u *identity.User) error {
+		// Taken back, or split off, while WeChat was asked.
+		if over = u.Profile == nil || u.Withdrawn() || u.Account(p.AppID, openID) == nil; over {
+			return identity.ErrNoChange
+		}
 		u.Profile = fresh
 		return nil
 	})
+	if over || errors.Is(err, identity.ErrErased) {
+		return errors.Join(errNoConsent, s.cfg.Sessions.DeleteSealed(ctx, key))
+	}
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,9 @@ func TestFaults(t *testing.T) {
 		{"unescaped password", []string{"STORE_URL", "redis://:pa/ss@h:6379"}, "STORE_URL: ", ""},
 
 		{"app on all interfaces", []string{"APP_LISTEN", ":9091"}, `APP_LISTEN: ":9091" would listen on all interfaces`, "127.0.0.1:9091"},
+		{"app where operators are", []string{"APP_LISTEN", "127.0.0.1:9090"}, "APP_LISTEN: has the port of WXGATE_ADMIN_LISTEN", "9091"},
+		{"app where browsers are", []string{"APP_LISTEN", "127.0.0.1:8080"}, "APP_LISTEN: has the port of WXGATE_LISTEN", "9091"},
+		{"app on a socket without slashes", []string{"APP_LISTEN", "unix:app.sock"}, "APP_LISTEN: ", "unix:///run"},
 		{"app by port alone", []string{"APP_LISTEN", "9091"}, `APP_LISTEN: "9091" would listen on all`, "127.0.0.1:9091"},
 		{"app for other machines", []string{"APP_LISTEN", "10.0.0.7:9091"}, `APP_LISTEN: "10.0.0.7:9091" can be reached`, "force:10.0.0.7:9091"},
 		{"app on a relative socket", []string{"APP_LISTEN", "unix://app.sock"}, "APP_LISTEN: is no absolute path", "unix:///run"},

@@ -74,6 +74,9 @@ func (f *forwardURL) parse(text string) {
 		f.fault("%s; write one such as http://127.0.0.1:3000/wechat/messages", wrong)
 		return
 	}
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		f.warn("is plain http: whoever sits on its way reads what people write")
+	}
 	f.Value = u.String()
 }
 
@@ -101,6 +104,10 @@ func (a *appListen) parse(text string) {
 			return
 		}
 		a.Value = listenAt{"unix", path}
+		return
+	}
+	if strings.HasPrefix(text, "unix:") {
+		a.fault("%s is not the URL of a socket; write one such as unix:///run/wxgate/app.sock", quote(text))
 		return
 	}
 	address, forced := strings.CutPrefix(text, "force:")

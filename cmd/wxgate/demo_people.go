@@ -94,6 +94,8 @@ func (p *demoPeople) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(v)
 		}
+	case r.URL.Path == peopleStep && r.Method == http.MethodPost && r.Header.Get("Origin") != "" && r.Header.Get("Origin") != p.public:
+		w.WriteHeader(http.StatusForbidden) // another site's page plays with the demo
 	case r.URL.Path == peopleStep && r.Method == http.MethodPost:
 		if err = p.step(r.Context(), r.FormValue("step")); err == nil {
 			w.WriteHeader(http.StatusNoContent)

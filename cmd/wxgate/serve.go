@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"wxgate/identity"
@@ -99,8 +100,9 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	go func() { failed <- back.Serve(admin) }()
 	defer back.Close()
 	defer front.Close()
+	var side *http.Server
 	if app != nil {
-		side := &http.Server{Handler: gateway.App(cfg.AppListen.Value.local()), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
+		side = &http.Server{Handler: gateway.App(cfg.AppListen.Value.local()), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
 		go func() { failed <- side.Serve(app) }()
 		defer side.Close()
 		log.Info("the app may call", "app", app.Addr().String())
@@ -116,18 +118,24 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 		return err
 	case <-ctx.Done():
 	}
-	return drain(cfg, log, gateway, front)
+	return drain(cfg, log, gateway, front, side)
 }
 
 // drain is the way out: not ready at once, so that no new traffic is sent
 // here; serving on until that is known everywhere; then no new connections,
 // WebSockets told to go, and the rest given time to end.
-func drain(cfg *config, log *slog.Logger, gateway *proxy.Server, front *http.Server) error {
+func drain(cfg *config, log *slog.Logger, gateway *proxy.Server, front, side *http.Server) error {
 	gateway.Drain()
 	log.Info("told to stop; not ready from now on", "serving_on_for", cfg.ShutdownDelay.Value.String())
 	time.Sleep(cfg.ShutdownDelay.Value)
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.ShutdownGrace.Value)
 	defer cancel()
+	if side != nil {
+		// The app's calls end as its visitors' requests do; half a call to WeChat is one that the app repeats.
+		var calls sync.WaitGroup
+		calls.Go(func() { side.Shutdown(ctx) })
+		defer calls.Wait()
+	}
 	front.RegisterOnShutdown(gateway.CloseStreams)
 	if err := front.Shutdown(ctx); err != nil {
 		log.Warn("some requests did not end in time and are cut off", "grace", cfg.ShutdownGrace.Value.String())

@@ -31,6 +31,15 @@ func (c *config) checkListeners() {
 	if port == adminPort && port != "0" && (host == adminHost || wildcard(host) || wildcard(adminHost)) {
 		c.AdminListen.fault("has the port of WXGATE_LISTEN; choose another, such as 127.0.0.1:9090")
 	}
+	appHost, appPort, err := net.SplitHostPort(c.AppListen.Value.address)
+	if err != nil || c.AppListen.Value.network != "tcp" || appPort == "0" {
+		return
+	}
+	for name, other := range map[string][2]string{"WXGATE_LISTEN": {host, port}, "WXGATE_ADMIN_LISTEN": {adminHost, adminPort}} {
+		if appPort == other[1] && (appHost == other[0] || wildcard(appHost) || wildcard(other[0])) {
+			c.AppListen.fault("has the port of %s; choose another, such as 127.0.0.1:9091", name)
+		}
+	}
 }
 
 // wildcard says whether a listener's host means all interfaces.
