@@ -22,12 +22,11 @@ type human struct {
 
 // seat is one account of a person.
 type seat struct {
-	human     *human
-	appID     string
-	openID    string
-	platform  string
-	splits    []*act // attempts to give it a user of its own
-	firstSeen bool
+	human    *human
+	appID    string
+	openID   string
+	platform string
+	splits   []*act // attempts to give it a user of its own
 }
 
 // act is one operation of the storm and what came of it.

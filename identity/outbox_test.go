@@ -162,9 +162,9 @@ func TestNoticesOfAnUnfinishedUser(t *testing.T) {
 		{"another account by the unionid, and a silent login", []Login{silent, y}, []string{"user.created aaaae o-an-1", "user.linked aaaae o-an-2"}, false},
 	} {
 		t.Run(sc.name, func(t *testing.T) {
-			d, s := announcing(t)
+			_, s := announcing(t)
 			config := DirectoryConfig{NewID: func() string { return nth(1) }, Announce: true}
-			d = s.directory(nil, DirectoryConfig{NewID: func() func() string {
+			d := s.directory(nil, DirectoryConfig{NewID: func() func() string {
 				newID := ids()
 				newID()
 				return newID

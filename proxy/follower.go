@@ -35,6 +35,7 @@ type followers struct {
 
 	mu      sync.Mutex
 	asked   map[string]time.Time // by openid, when
+	swept   time.Time            // when those whose pause is over were dropped
 	running int
 	pause   time.Time // until when nobody is asked about
 }
@@ -67,15 +68,16 @@ func (f *followers) begin(openID string, u *identity.User, news bool) bool {
 	if f.running >= maxFollowers || now.Before(f.pause) || !news && now.Sub(f.asked[openID]) < followerPause {
 		return false
 	}
-	if len(f.asked) >= maxFollowersAsked {
+	if len(f.asked) >= maxFollowersAsked && now.Sub(f.swept) > time.Second {
+		f.swept = now
 		for id, at := range f.asked {
 			if now.Sub(at) >= followerPause {
 				delete(f.asked, id)
 			}
 		}
-		if len(f.asked) >= maxFollowersAsked {
-			return false
-		}
+	}
+	if len(f.asked) >= maxFollowersAsked {
+		return false
 	}
 	f.asked[openID] = now
 	f.running++

@@ -140,12 +140,12 @@ func TestWhoIsAskedAbout(t *testing.T) {
 	if n := w.askedAbout("aqiang"); n != 1 {
 		t.Errorf("asked %d times at once", n)
 	}
-	w.clock.advance(followerPause - time.Second)
+	w.clock.advance(followerPause / 2)
 	login()
 	if n := w.askedAbout("aqiang"); n != 1 {
 		t.Errorf("asked %d times within the pause", n)
 	}
-	w.clock.advance(time.Second)
+	w.clock.advance(followerPause / 2)
 	login()
 	if n := w.askedAbout("aqiang"); n != 2 {
 		t.Errorf("asked %d times after the pause", n)
@@ -232,7 +232,7 @@ func TestWeChatDoesNotTellFollowers(t *testing.T) {
 		if said() != 1 || calls != 1 || !strings.Contains(w.log.String(), tt.todo) {
 			t.Errorf("%s: asked %d times, said %d times: %s", tt.name, calls, said(), w.log)
 		}
-		w.clock.advance(tt.pause - time.Second)
+		w.clock.advance(tt.pause / 2)
 		login("nameless")
 		if len(w.wechat.Calls(tt.path)) != calls {
 			t.Errorf("%s: asked within the pause", tt.name)

@@ -42,12 +42,13 @@ const (
 // the store.
 //
 // Order: the events of a user are a list in its record, which grows at its end
-// and loses only what was acknowledged. Only its first one is ever sent, so an
-// event is not sent before all earlier ones were acknowledged. A claim on the
-// event lets one replica at a time send it, and outlives the acknowledgement, so
-// that one who read the list before that does not send it once more after the
-// next. What remains is a repetition: a replica died between the answer and the
-// note of it, or lost its claim while the app took longer to answer than we wait.
+// and loses only what was acknowledged or taken back. Only its first one is ever
+// sent, so an event is not sent before all earlier ones were acknowledged. A
+// claim on the event lets one replica at a time send it, and outlives the
+// acknowledgement, so that one who read the list before that does not send it
+// once more after the next. What remains is a repetition: a replica died between
+// the answer and the note of it, or lost its claim while the app took longer to
+// answer than we wait.
 //
 // Nothing is lost: the queue's entry is there before the event is. Whichever
 // entry of a user comes up, all events of that user are sent, and an entry goes
