@@ -17,6 +17,11 @@
 //	u:<user id>               the record: JSON with a format version
 //	a:<appid>/<openid>        the user id that owns this account
 //	n:<platform>/<unionid>    the user id that owns this unionid; platform names the open-platform account the unionid belongs to
+//	y:<accid>                 the user id that an import gave this account at Yunxin
+//
+// The record of a user that became another one is a pointer to it, that of an erased one a tombstone: no id that was ever handed out
+// leads nowhere. What the app is to be told is kept in the record, written together with the change. A merge, a split and an
+// erasure are each decided by one write; [Directory.Settle] does what follows, and look-ups do it on their way.
 //
 // The two kinds of index entries decide; the lists inside a record only repeat them. A record that no entry points to belongs
 // to nobody and does no harm. There are no locks: every step is a Create or Replace that only one of several competitors wins,

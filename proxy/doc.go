@@ -7,6 +7,7 @@
 //	   │               pair, handover, exchange: the other ways to a session
 //	   │               me, yunxin, jssdk, wxgate.js, logout: for pages
 //	   │               auth: a front proxy's question, jwks.json
+//	   │               messages: what WeChat pushes
 //	   │
 //	   ├─ a call that is answered in the app's place
 //	   │
@@ -19,6 +20,11 @@
 // cache that keeps the store and the signer out of hot requests; forward.go is
 // all that touches a request or an answer on its way; problem.go is the only
 // place that turns a failure into a status and words.
+//
+// Two more listeners have no visitors: Admin (admin.go, the operator's calls in
+// admin*.go) and App (appapi.go). people.go is what is decided about users with
+// all its sides, imaccount.go keeps their accounts at Yunxin in step, hooks.go
+// tells the app.
 //
 // It is the one package that knows all four leaves (session, identity, wechat,
 // yunxin) and translates between them; they do not know each other. It refuses

@@ -1,13 +1,14 @@
 // Package session keeps browsers and bearer clients logged in.
 //
-// It owns three things and the bytes behind them:
+// It owns four things and the bytes behind them:
 //
 //   - sessions: an opaque random id in a cookie (or a bearer token), a record
-//     in the store under the id's hash;
+//     in the store under the id's hash, and for each user a list of them;
 //   - pending logins: what a login was started for, sealed into a second
 //     cookie, so that anonymous visitors cost no storage;
 //   - redemptions: the promise that one authorization code is exchanged once
-//     over all replicas, and that its second delivery finds the first result.
+//     over all replicas, and that its second delivery finds the first result;
+//   - claims: the same promise for other work that is done once.
 //
 // It refuses to know WeChat, users' profiles, headers for the app, pages and
 // routes: a session names its user by id and nothing here asks who that is.
