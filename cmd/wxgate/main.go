@@ -96,8 +96,8 @@ func runServe(_ []string, _, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if err := serve(ctx, cfg, logger, nil); err != nil {
+	// From the first signal on the next one is the system's to handle, and that before anybody can see that we stop.
+	if err := serve(ctx, cfg, logger, &serveOptions{stopping: stop}); err != nil {
 		logger.Error("wxgate ended", "error", err)
 		return exitFailure
 	}

@@ -33,8 +33,9 @@ type serveOptions struct {
 	browsers, admin net.Listener
 	// wrap, where given, goes around the gateway.
 	wrap func(http.Handler) http.Handler
-	// started, where given, is called once both listeners are open.
-	started func()
+	// started, where given, is called once both listeners are open, stopping
+	// once ctx has ended and before anything else happens.
+	started, stopping func()
 }
 
 // serve builds the gateway from top to bottom and runs it until ctx ends, then
@@ -117,6 +118,9 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+	}
+	if opts.stopping != nil {
+		opts.stopping()
 	}
 	return drain(cfg, log, gateway, front, side)
 }
