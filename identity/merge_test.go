@@ -24,6 +24,7 @@ func TestMergeInterleavings(t *testing.T) {
 		{name: "a chain", before: three, cast: []program{merges(2, 3), merges(1, 2)}, turns: 2, kills: 2},
 		{name: "a ring of three", before: three, cast: []program{merges(1, 2), merges(2, 3), merges(3, 1)}, turns: 1, kills: 1},
 		{name: "opposite, by an operator and by the unionid", before: []Login{an, bo, co, silent}, cast: []program{merges(4, 2), logsIn(late)}, kills: 2},
+		{name: "opposite, and the operator's survivor stays", before: []Login{silent, bo}, cast: []program{merges(1, 2), logsIn(late)}, turns: 2, kills: 1},
 		{name: "the survivor is erased", before: three, cast: []program{merges(1, 2), erases(1)}, kills: 2, linger: true},
 		{name: "the other is erased", before: three, cast: []program{merges(1, 2), erases(2)}, kills: 1, turns: 2, linger: true},
 		{name: "sessions of the survivor end", before: three, cast: []program{merges(1, 2), ends(1, map[string]Login{nth(1): an})}, kills: 1},
@@ -93,6 +94,30 @@ func TestMerge(t *testing.T) {
 	}
 	if got, found, err := d.FindUnionID(t.Context(), "default", "u-bo"); err != nil || !found || got.ID != survivor.User.ID {
 		t.Errorf("the other's unionid: %+v, %v, %v", got, found, err)
+	}
+}
+
+// The survivor's record is lost. It is begun anew under its id, and the merge is taken over once more, from a record that is empty.
+func TestMergeSurvivorLost(t *testing.T) {
+	d, s := newTestDirectory()
+	a, b := login("an", 1, true), login("bo", 2, true)
+	mustResolve(t, d, a)
+	mustResolve(t, d, b)
+	if _, _, err := d.Merge(t.Context(), nth(1), nth(2)); err != nil {
+		t.Fatal(err)
+	}
+	delete(s.m, userKey(nth(1)))
+	u, found, err := d.User(t.Context(), nth(2))
+	if err != nil || !found || u.ID != nth(1) || !slices.Equal(u.Aliases, []string{nth(2)}) {
+		t.Fatalf("%+v, %v, %v", u, found, err)
+	}
+	for _, l := range []Login{a, b} {
+		if r := mustResolve(t, d, l); r.User.ID != nth(1) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if problem := audit(s, clean); problem != "" {
+		t.Error(problem)
 	}
 }
 

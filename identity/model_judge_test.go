@@ -149,7 +149,11 @@ func (w *storm) finish() string {
 	if len(w.again) > 0 {
 		return w.again[0]
 	}
-	return audit(w.stage.store, died(w.unfinished()))
+	left := died(w.unfinished())
+	if left > clean && slices.ContainsFunc(w.humans, func(h *human) bool { return h.changed }) {
+		left = deadFirstLogins // whose unionid does not come back
+	}
+	return audit(w.stage.store, left)
 }
 
 // judgeUsers wants one user for each account, and none for two that nothing puts together.

@@ -183,12 +183,22 @@ func TestNoticesOfAnUnfinishedUser(t *testing.T) {
 			}
 			s.leave()
 			wantNotices(t, d, nth(1))
+			clear(s.queue.due[QueueNotices]) // it has given up
 			id := ""
 			for _, l := range sc.later {
 				id = mustResolve(t, d, l.after(time.Minute)).User.ID
 			}
 			if id != "" {
 				wantNotices(t, d, id, sc.want...)
+				queued := false
+				for key := range s.queue.due[QueueNotices] {
+					user, _, _, _ := ParseNoticeKey(key)
+					u, _, err := d.User(t.Context(), user)
+					queued = queued || err == nil && u != nil && u.ID == id
+				}
+				if !queued {
+					t.Error("nothing in the queue leads to the events")
+				}
 			}
 			if sc.none {
 				wantNotices(t, d, nth(1))

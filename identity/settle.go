@@ -106,7 +106,7 @@ func (d *Directory) settleSplit(ctx context.Context, s stored) error {
 		}); err != nil {
 			return err
 		}
-	} else if e.owned() && e.owner.user.ID == former.user.ID {
+	} else if e.owned() && found && e.owner.user.ID == former.user.ID && former.user.ID != s.user.ID { // else it took over the former one
 		return nil // not decided, or undone by a merge
 	}
 	if s.user.Status == StatusMerged || s.user.Status == StatusErased {

@@ -48,6 +48,8 @@ func TestSplitInterleavings(t *testing.T) {
 		{name: "the former user is merged into one who is erased", before: crowd, prepare: halfSplit, cast: []program{merges(2, 1), erases(2)}, check: keeps101, turns: 2, kills: 2, linger: true},
 		{name: "the former user is erased, not yet finished", before: crowd, prepare: halfSplit, cast: []program{erases(1), logsIn(silent)}, check: keeps101, turns: 2, kills: 2, linger: true},
 		{name: "the new user is erased, not yet finished", before: crowd, prepare: halfSplit, cast: []program{erases(101), logsIn(one)}, kills: 1, linger: true},
+		{name: "the new user takes the former one, not yet finished", before: crowd, prepare: halfSplit, cast: []program{merges(101, 1), settles(nth(101))}, turns: 2, kills: 1},
+		{name: "the new user is erased, not yet finished, and the person is back", before: crowd, prepare: halfSplitErased, cast: []program{logsIn(two), logsIn(one)}, check: isBack, kills: 1},
 		{name: "the new user goes back, not yet finished", before: crowd, prepare: halfSplit, cast: []program{merges(1, 101), settles(nth(101))}, turns: 2, kills: 2},
 	} {
 		t.Run(sc.name, func(t *testing.T) { explore(t, sc) })
@@ -111,6 +113,27 @@ func halfSplit(ctx context.Context, d *Directory) error {
 			return err
 		}
 	}
+}
+
+// halfSplitErased erases the new user besides, without tidying up.
+func halfSplitErased(ctx context.Context, d *Directory) error {
+	if err := halfSplit(ctx, d); err != nil {
+		return err
+	}
+	_, err := d.Erase(ctx, nth(101))
+	return err
+}
+
+// isBack wants the second account to have a user again, and the same one at every look.
+func isBack(r *report) string {
+	first := r.find(crowd[1])
+	if first.ID == nth(101) || r.errs[0] == nil && first.Account(crowd[1].AppID, crowd[1].OpenID) == nil {
+		return fmt.Sprintf("the account is %+v", first)
+	}
+	if again := r.find(crowd[1]); again.ID != first.ID {
+		return fmt.Sprintf("the account is %s's and then %s's", short(first.ID), short(again.ID))
+	}
+	return ""
 }
 
 // erasesAndFinds wants an account that the erasure was about to be nobody's from then on.
@@ -228,6 +251,38 @@ func TestSplit(t *testing.T) {
 	}
 	if problem := audit(s, clean); problem != "" {
 		t.Error(problem)
+	}
+}
+
+// Who was taken apart stays so, whoever either of them becomes, until an operator puts the two together.
+func TestSplitStaysApart(t *testing.T) {
+	for _, move := range []func(context.Context, *Directory, string) error{mergeOf(2, 0), mergeOf(0, 2), mergeOf(2, 1), mergeOf(1, 2)} {
+		d, _ := newTestDirectory()
+		for _, l := range crowd {
+			mustResolve(t, d, l)
+		}
+		two := crowd[1]
+		_, fresh, err := d.Split(t.Context(), nth(1), two.AppID, two.OpenID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := move(t.Context(), d, fresh.ID); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			for _, l := range []Login{two, crowd[0]} {
+				if r := mustResolve(t, d, l); r.Merged != "" || r.Conflict {
+					t.Errorf("%s: %+v", l.OpenID, r)
+				}
+			}
+		}
+		one, _, err := d.Find(t.Context(), crowd[0].AppID, crowd[0].OpenID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u, _, err := d.Merge(t.Context(), one.ID, fresh.ID); err != nil || len(u.kept.Apart) != 0 {
+			t.Errorf("%+v, %v", u, err)
+		}
 	}
 }
 
