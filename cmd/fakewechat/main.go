@@ -17,6 +17,15 @@
 // hex digits, and callback hosts have no port. They are the app's JS-SDK domains
 // too.
 //
+// A third-party platform is written
+//
+//	appid:secret:token:aeskey:eventurl[,messageurl]
+//
+// with $APPID$ where the appid of an account goes. The hosts of the two addresses
+// are where its administrators and the people who log in return. -platform adds a
+// sample one for a wxgate under a base URL. Platforms get a ticket at once and
+// every ten minutes.
+//
 // A mobile app or mini program gets its codes without a browser:
 //
 //	curl -d appid=wx… -d player=xiaomei http://127.0.0.1:8090/sim/code
@@ -40,6 +49,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -68,6 +78,7 @@ type options struct {
 	listen     string
 	public     string
 	apps       apps
+	components components
 	choose     bool
 	anyBrowser bool
 }
@@ -79,6 +90,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8090", "`address` to listen on")
 	flags.StringVar(&o.public, "public", "", "base `URL` by which browsers reach it (default http:// and the address)")
 	flags.Var(&o.apps, "app", "`kind:appid:secret[:callbackhost[,callbackhost]]`, once for each app (default one of each kind)")
+	flags.Var(&o.components, "component", "`appid:secret:token:aeskey:eventurl[,messageurl]`, once for each third-party platform")
+	flags.Var(samplePlatform{&o.components}, "platform", "base `URL` of a wxgate that is a third-party platform, e.g. http://127.0.0.1:8080")
 	flags.BoolVar(&o.choose, "choose", true, "let each new browser choose a player first")
 	flags.BoolVar(&o.anyBrowser, "any-browser", false, "serve the login to browsers other than WeChat's too")
 	if err := flags.Parse(args); err != nil {
@@ -156,10 +169,17 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	if public == "" {
 		public = "http://" + reachable(l.Addr().(*net.TCPAddr))
 	}
-	server := &http.Server{Handler: handler(o, public), ReadHeaderTimeout: 10 * time.Second}
+	wechat := wechattest.New(wechattest.Config{PublicURL: public, Apps: o.apps, Components: o.components})
+	wechat.Set(func(b *wechattest.Behaviour) { b.Choose, b.AnyBrowser = o.choose, o.anyBrowser })
+	server := &http.Server{Handler: handler(wechat), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	welcome(stdout, o, public)
+	ctx, stop := context.WithCancel(ctx)
+	var pushing sync.WaitGroup
+	pushing.Go(func() { wechat.RunTickets(ctx) })
+	defer pushing.Wait()
+	defer stop()
 	select {
 	case err := <-served:
 		return err
@@ -176,9 +196,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 
 // handler puts both simulators on one address. Their paths do not meet: Yunxin's
 // only page is /sim/login.
-func handler(o options, public string) http.Handler {
-	wechat := wechattest.New(wechattest.Config{PublicURL: public, Apps: o.apps})
-	wechat.Set(func(b *wechattest.Behaviour) { b.Choose, b.AnyBrowser = o.choose, o.anyBrowser })
+func handler(wechat http.Handler) http.Handler {
 	yunxin := yunxintest.New(yunxintest.Config{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -206,10 +224,12 @@ func welcome(w io.Writer, o options, public string) {
 	for _, a := range o.apps {
 		fmt.Fprintf(w, "  app           %-6s %s  callback hosts: %s\n", kindOf(a), a.ID, strings.Join(a.CallbackHosts, ", "))
 	}
+	welcomePlatforms(w, o.components)
 	fmt.Fprint(w, "\nTo point wxgate at it:\n\n")
 	set := func(name, value string) { fmt.Fprintf(w, "  export WXGATE_%s='%s'\n", name, value) }
 	set("WECHAT_API_URL", public)
 	set("WECHAT_OPEN_URL", public)
+	set("WECHAT_MP_URL", public)
 	printed := map[wechattest.AppKind]bool{}
 	for _, a := range o.apps {
 		kind := kindOf(a)
@@ -221,6 +241,7 @@ func welcome(w io.Writer, o options, public string) {
 		set(name+"_APP_ID", a.ID)
 		set(name+"_APP_SECRET", a.Secret)
 	}
+	setPlatform(set, o.components)
 	set("YUNXIN_APP_KEY", yunxintest.AppKey)
 	set("YUNXIN_APP_SECRET", yunxintest.AppSecret)
 	set("YUNXIN_URLS", public)

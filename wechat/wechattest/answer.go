@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -33,6 +33,8 @@ type call struct {
 	query url.Values
 	body  []byte
 	entry *Entry
+	// address of the client
+	address string
 }
 
 // answer is what a handler gives back: fields, or an errcode.
@@ -44,15 +46,21 @@ type answer struct {
 
 type field struct {
 	name  string
-	value any // string, int, bool or []string
+	value any // string, int, []string, object or list
 }
+
+// object and list nest.
+type (
+	object []field
+	list   []any
+)
 
 type endpoint struct {
 	method string
 	serve  func(*call) answer
 }
 
-var apis = map[string]endpoint{
+var apis = join(map[string]endpoint{
 	AccessTokenPath:  {http.MethodGet, (*call).accessToken},
 	RefreshTokenPath: {http.MethodGet, (*call).refreshToken},
 	UserInfoPath:     {http.MethodGet, (*call).userInfo},
@@ -62,6 +70,14 @@ var apis = map[string]endpoint{
 	FollowerPath:     {http.MethodGet, (*call).follower},
 	Code2SessionPath: {http.MethodGet, (*call).code2Session},
 	TicketPath:       {http.MethodGet, (*call).getTicket},
+}, componentAPIs)
+
+func join(tables ...map[string]endpoint) map[string]endpoint {
+	all := map[string]endpoint{}
+	for _, t := range tables {
+		maps.Copy(all, t)
+	}
+	return all
 }
 
 // messages are the error texts, as far as they were seen.
@@ -112,7 +128,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, e endpoint) {
 	if f.Processed {
 		process()
 	}
-	if !f.wait(r) {
+	if !f.wait(r.Context()) {
 		entry.Result = "abandoned"
 		s.record(entry)
 		return
@@ -139,7 +155,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, e endpoint) {
 		panic(http.ErrAbortHandler) // net/http closes the connection, silently
 	}
 	b := s.Behaviour()
-	out := a.encode(b.Hints)
+	out := a.encode(b)
 	if f.Body != nil {
 		out = f.Body(out)
 	}
@@ -154,7 +170,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, e endpoint) {
 func (s *Server) process(r *http.Request, e endpoint, body []byte, entry *Entry) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &call{s: s, b: s.behaviour, now: s.now(), query: entry.Query, body: body, entry: entry}
+	c := &call{s: s, b: s.behaviour, now: s.now(), query: entry.Query, body: body, entry: entry, address: clientAddress(r)}
 	if r.Method != e.method {
 		if e.method == http.MethodGet {
 			return refuse(43001)
@@ -167,22 +183,35 @@ func (s *Server) process(r *http.Request, e endpoint, body []byte, entry *Entry)
 	return e.serve(c)
 }
 
-// admit applies what does not depend on the parameters: allow-list and quota of
+// admit applies what does not depend on the parameters: allow-lists and quota of
 // the sns calls.
 func (c *call) admit(r *http.Request) (answer, bool) {
 	sns := strings.HasPrefix(r.URL.Path, "/sns/")
 	issues := r.URL.Path == TokenPath || r.URL.Path == StableTokenPath
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	if (issues || sns && c.b.AllowListOnSNS) && c.b.AllowedAddress != "" && host != c.b.AllowedAddress {
-		return answer{errcode: 40164, detail: fmt.Sprintf("invalid ip %s ipv6 ::ffff:%s, not in whitelist", host, host)}, false
+	_, component := componentAPIs[r.URL.Path]
+	switch {
+	case component && c.foreign():
+		return refuse(61004), false
+	case !component && (issues || sns && c.b.AllowListOnSNS) && c.foreign():
+		return answer{errcode: 40164, detail: fmt.Sprintf("invalid ip %s ipv6 ::ffff:%s, not in whitelist", c.address, c.address)}, false
 	}
 	if sns && c.exceeds(r.URL.Path, time.Minute, cmp.Or(c.b.SNSPerMinute, 50_000)) {
 		return refuse(45011), false
 	}
 	return answer{}, true
+}
+
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// foreign tells whether the client's address is not on the allow-list.
+func (c *call) foreign() bool {
+	return c.b.AllowedAddress != "" && c.address != c.b.AllowedAddress
 }
 
 // counter counts within one window of time.
@@ -201,52 +230,4 @@ func (c *call) exceeds(name string, length time.Duration, limit int) bool {
 	}
 	k.n++
 	return k.n > limit
-}
-
-// encode writes the body. Not with encoding/json, which would repair the
-// nicknames that WeChat leaves broken.
-func (a answer) encode(hints bool) []byte {
-	fields := a.fields
-	if a.errcode != 0 {
-		text := a.detail
-		if text == "" {
-			text = cmp.Or(messages[a.errcode], "error")
-		}
-		if hints {
-			text += " hints: [ req_id: " + random(14) + " ]"
-		} else {
-			id := identifier(random(16))
-			text += fmt.Sprintf(", rid: %.8x-%.8x-%.8x", id[1:5], id[5:9], id[9:13])
-		}
-		fields = []field{{"errcode", a.errcode}, {"errmsg", text}}
-	}
-	out := []byte{'{'}
-	for i, f := range fields {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(quote(out, f.name), ':')
-		switch v := f.value.(type) {
-		case string:
-			out = quote(out, v)
-		case int:
-			out = strconv.AppendInt(out, int64(v), 10)
-		case []string:
-			out = append(out, '[')
-			for j, item := range v {
-				if j > 0 {
-					out = append(out, ',')
-				}
-				out = quote(out, item)
-			}
-			out = append(out, ']')
-		}
-	}
-	return append(out, '}')
-}
-
-var quoter = strings.NewReplacer(`"`, `\"`, `\`, `\\`, `/`, `\/`)
-
-func quote(out []byte, s string) []byte {
-	return append(append(append(out, '"'), quoter.Replace(s)...), '"')
 }

@@ -74,7 +74,7 @@ func (s *Server) accountAPI(w http.ResponseWriter, r *http.Request, e accountEnd
 	if f.Processed {
 		process()
 	}
-	if !f.wait(r) {
+	if !f.wait(r.Context()) {
 		entry.Result = "abandoned"
 		s.record(entry)
 		return
@@ -104,7 +104,7 @@ func (s *Server) accountAPI(w http.ResponseWriter, r *http.Request, e accountEnd
 	b := s.Behaviour()
 	out := a.json
 	if out == nil && a.file == nil {
-		out = a.encode(b.Hints)
+		out = a.encode(b)
 	}
 	w.Header().Set("Content-Type", cmp.Or(b.ContentType, "text/plain"))
 	if a.file != nil {
@@ -133,7 +133,7 @@ func (s *Server) processAccount(r *http.Request, e accountEndpoint, entry *Entry
 		return accountAnswer{answer: refuse(43002)}
 	}
 	s.mu.Lock()
-	c := &accountCall{call: &call{s: s, b: s.behaviour, now: s.now(), query: entry.Query, entry: entry}, r: r}
+	c := &accountCall{call: &call{s: s, b: s.behaviour, now: s.now(), query: entry.Query, entry: entry, address: clientAddress(r)}, r: r}
 	appid, a, ok := c.account()
 	c.app = s.apps[appid]
 	s.mu.Unlock()

@@ -32,16 +32,27 @@ type App struct {
 	// JSDomains are the at most five JS-SDK domains (JS接口安全域名): hosts, or
 	// hosts with a path below which pages lie; no scheme, no port.
 	JSDomains []string
-	// Bound accounts belong to one open-platform account: their answers carry
-	// the unionid.
+	// Bound accounts belong to an open-platform account: their answers carry the
+	// unionid.
 	Bound bool
+	// OpenAccount names that open-platform account, for instance by its owner; no
+	// name is one more. Unionids of two of them have nothing to do with each other.
+	OpenAccount string
+	// UserName is the original id, "gh_" and 12 hex digits; default one that
+	// follows from the ID.
+	UserName string
+	// Principal is the owner's registered name.
+	Principal string
 	// Frozen secrets are answered with 40243.
 	Frozen bool
 	// Push is where messages and events go; the zero value is nowhere.
 	Push PushSettings
 }
 
-var appidForm = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+var (
+	appidForm      = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+	originalIDForm = regexp.MustCompile(`^gh_[0-9a-f]{12}$`)
+)
 
 // Check reports what AddApp would panic with.
 func (a App) Check() error {
@@ -55,6 +66,9 @@ func (a App) Check() error {
 	case "", ServiceAccount, Website, Mobile, MiniProgram:
 	default:
 		return fmt.Errorf("%q is no kind of app: mp, web, mobile or mini", a.Kind)
+	}
+	if a.UserName != "" && !originalIDForm.MatchString(a.UserName) {
+		return fmt.Errorf("original id %q is not gh_ and 12 hex digits", a.UserName)
 	}
 	if len(a.CallbackHosts) > 2 {
 		return errors.New("WeChat allows two callback hosts for an account")
@@ -100,6 +114,9 @@ func (s *Server) AddApp(a App) {
 	}
 	if a.Name == "" {
 		a.Name = a.ID
+	}
+	if a.UserName == "" {
+		a.UserName = originalID(a.ID)
 	}
 	a.CallbackHosts, a.JSDomains = slices.Clone(a.CallbackHosts), slices.Clone(a.JSDomains)
 	s.mu.Lock()

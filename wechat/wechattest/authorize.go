@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -30,9 +29,11 @@ type visit struct {
 	redirect string
 	scope    string
 	state    string
-	extra    map[string]string // parameters after the documented five
-	android  bool
-	b        Behaviour
+	// component is the third-party platform that the person logs in through.
+	component string
+	extra     map[string]string // parameters after the documented five
+	android   bool
+	b         Behaviour
 }
 
 // refusal is an error page. Code is one of WeChat's numbers, or 0 for a page
@@ -89,6 +90,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	case "deny":
 		e.Result = "denied"
 		s.record(e)
+		if v.component != "" { // a refusal comes back, with the state alone
+			w.Header().Set("Location", v.callback(""))
+			w.WriteHeader(http.StatusFound)
+			return
+		}
 		s.page(w, "denied.html", map[string]any{"Android": v.android})
 	default:
 		s.redirect(w, v, e, snapshot)
@@ -114,13 +120,13 @@ func (v *visit) consent(r *http.Request, snapshot bool) string {
 // redirect sends the browser back, once or twice.
 func (s *Server) redirect(w http.ResponseWriter, v *visit, e Entry, snapshot bool) {
 	s.mu.Lock()
-	codes := []string{s.issue(v.app.ID, v.player, v.scope, snapshot)}
+	codes := []string{s.issue(v.component, v.app.ID, v.player, v.scope, snapshot)}
 	switch {
 	case v.b.DoubleCallback == DoubleSameCode:
 		codes = append(codes, codes[0])
 	case v.b.DoubleCallback == DoubleOtherCode,
 		v.b.DoubleCallback == DoubleAsWeChat && v.android && v.extra["connect_redirect"] != "1":
-		codes = append(codes, s.issue(v.app.ID, v.player, v.scope, snapshot))
+		codes = append(codes, s.issue(v.component, v.app.ID, v.player, v.scope, snapshot))
 	}
 	s.mu.Unlock()
 
@@ -142,7 +148,8 @@ func (s *Server) redirect(w http.ResponseWriter, v *visit, e Entry, snapshot boo
 	w.WriteHeader(http.StatusFound)
 }
 
-// callback appends code and state to whatever query is there already.
+// callback appends code and state to whatever query is there already, and through a
+// platform the appid. Without a code it is a refusal.
 func (v *visit) callback(code string) string {
 	if v.b.BareCallback {
 		return v.redirect
@@ -153,7 +160,15 @@ func (v *visit) callback(code string) string {
 	}
 	// The state goes back as it is, not encoded again: WeChat documents letters
 	// and digits, and loses the meaning of anything else.
-	return v.redirect + separator + "code=" + code + "&state=" + v.state + v.b.StateJunk
+	back := v.redirect + separator
+	if code != "" {
+		back += "code=" + code + "&"
+	}
+	back += "state=" + v.state + v.b.StateJunk
+	if code != "" && v.component != "" {
+		back += "&appid=" + v.app.ID
+	}
+	return back
 }
 
 // choose remembers in the browser who visits, and goes on to next.
@@ -211,12 +226,15 @@ func (s *Server) check(r *http.Request, b Behaviour) (*visit, *refusal) {
 		name string
 		code int
 	}{{"appid", 10012}, {"redirect_uri", 10011}, {"scope", 10010}, {"state", 10013}} {
+		if _, behalf := q["component_appid"]; behalf && empty.name == "state" {
+			continue
+		}
 		if q[empty.name] == "" {
 			return nil, &refusal{empty.code, empty.name + " 参数为空", "the link has no " + empty.name}
 		}
 	}
 	if !b.LenientOrder {
-		if bad := order(names, documented, known); bad != nil {
+		if bad := order(names, expected(q), known); bad != nil {
 			return nil, bad
 		}
 	}
@@ -226,66 +244,30 @@ func (s *Server) check(r *http.Request, b Behaviour) (*visit, *refusal) {
 	s.mu.Lock()
 	app, found := s.apps[q["appid"]]
 	s.mu.Unlock()
+	scope, scoped := effectiveScope(q["scope"], q["component_appid"] != "")
 	switch {
 	case !found:
 		return nil, &refusal{0, "AppID 参数错误", "no app is registered under this appid"}
 	case app.Kind == Website || app.Kind == Mobile:
 		return nil, &refusal{10016, "不支持的 AppID", "this appid belongs to a website or mobile app of the open platform"}
-	case app.Kind != ServiceAccount, q["scope"] != scopeBase && q["scope"] != scopeUserInfo:
+	case app.Kind != ServiceAccount, !scoped:
 		return nil, &refusal{10005, "Scope 参数错误或没有 Scope 权限", "the scope is not snsapi_base or snsapi_userinfo, or the appid is no service account"}
 	case len(q["state"]) > 128:
 		return nil, &refusal{0, "state 参数过长", "a state has at most 128 bytes"}
-	case !b.LenientState && !stateForm.MatchString(q["state"]):
+	case !b.LenientState && q["state"] != "" && !stateForm.MatchString(q["state"]):
 		return nil, &refusal{0, "state 参数错误", "a state has only letters and digits"}
 	}
 	u, err := url.Parse(q["redirect_uri"])
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Contains(q["redirect_uri"], "#") {
 		return nil, &refusal{10003, "redirect_uri 参数错误", "redirect_uri is no plain http or https URL; was it percent-encoded exactly once?"}
 	}
-	if !app.allows(u, b.AllowLoopbackPort) {
-		return nil, &refusal{10003, "redirect_uri 域名与后台配置不一致",
-			fmt.Sprintf("host %s is not one of the registered callback hosts %v, or it has a port", u.Host, app.CallbackHosts)}
+	if bad := s.checkReturn(app, u, q, b); bad != nil {
+		return nil, bad
 	}
 	v := &visit{
-		app: app, redirect: q["redirect_uri"], scope: q["scope"], state: q["state"], extra: q, b: b,
+		app: app, redirect: q["redirect_uri"], scope: scope, state: q["state"], component: q["component_appid"], extra: q, b: b,
 		android: strings.Contains(strings.ToLower(r.UserAgent()), "android"),
 	}
 	v.player, v.chosen = s.visitor(r)
 	return v, nil
-}
-
-// parameters reads a raw query, keeping the order. Doubled names are refused:
-// nobody knows which of the two WeChat takes.
-func parameters(raw string) (values map[string]string, names []string, bad *refusal) {
-	values = map[string]string{}
-	for part := range strings.SplitSeq(raw, "&") {
-		if part == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(part, "=")
-		value, err := url.QueryUnescape(value)
-		if err != nil {
-			return nil, nil, &refusal{0, "该链接无法访问", "parameter " + name + " is not percent-encoded"}
-		}
-		if slices.Contains(names, name) {
-			return nil, nil, &refusal{0, "该链接无法访问", "parameter " + name + " is given twice"}
-		}
-		names = append(names, name)
-		values[name] = value
-	}
-	return values, names, nil
-}
-
-// order wants the documented parameters first, and then only known ones. An
-// unknown one is most often the rest of a redirect_uri that was not encoded.
-func order(names, documented, known []string) *refusal {
-	if len(names) < len(documented) || !slices.Equal(names[:len(documented)], documented) {
-		return &refusal{0, "该链接无法访问", "parameters must come in this order: " + strings.Join(documented, ", ")}
-	}
-	for _, name := range names[len(documented):] {
-		if !slices.Contains(known, name) {
-			return &refusal{0, "该链接无法访问", "unknown parameter " + name + "; was redirect_uri percent-encoded?"}
-		}
-	}
-	return nil
 }

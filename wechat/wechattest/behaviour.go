@@ -10,7 +10,9 @@ type Behaviour struct {
 	// Choose shows a page with all players to a browser that has not chosen
 	// anybody. WeChat has no such page.
 	Choose bool `sim:"先选择身份 choose a player first"`
-	// AnyBrowser serves the authorize page to User-Agents other than WeChat's.
+	// AnyBrowser serves the authorize page to User-Agents other than WeChat's, and
+	// so the page on which an administrator authorizes a third-party platform
+	// without a QR code.
 	AnyBrowser bool `sim:"允许任何浏览器 any browser"`
 	// AllowLoopbackPort lets a callback on a registered loopback host have a
 	// port. WeChat never allows one, but nothing can be tested on port 443.
@@ -81,7 +83,8 @@ type Behaviour struct {
 	BaseVoidsRefresh bool `sim:"静默登录作废 refresh_token"`
 
 	// AllowedAddress is the only client address that the server-token calls
-	// accept, others get 40164; empty accepts all.
+	// accept, others get 40164, and that calls of a third-party platform accept,
+	// others get 61004; empty accepts all.
 	AllowedAddress string `sim:"IP 白名单 allowed address"`
 	// AllowListOnSNS extends AllowedAddress to the /sns calls. No report says
 	// that WeChat does so.
@@ -94,7 +97,64 @@ type Behaviour struct {
 	SessionPerMinute int `sim:"jscode2session 每人每分钟配额 quota"`
 	// TokenPerDay is the quota of /cgi-bin/token for each appid; default 2000.
 	TokenPerDay int `sim:"/cgi-bin/token 每日配额 quota"`
+
+	// ErrcodeText writes every errcode as a string, as one of WeChat's examples
+	// shows it.
+	ErrcodeText bool `sim:"errcode 用字符串 errcode as text"`
+	// TicketMinutes lie between two pushes of a third-party platform's ticket;
+	// default 10.
+	TicketMinutes int `sim:"ticket 推送间隔（分钟） minutes between tickets"`
+	// SameTicket pushes the ticket before once more instead of a new one.
+	SameTicket bool `sim:"重复推送同一个 ticket the same ticket again"`
+	// EventAttempts is how often an event of a third-party platform is sent, its
+	// ticket too, while no success comes back; default 3, a guess from alarms.
+	EventAttempts int `sim:"平台事件推送次数 attempts of an event"`
+	// StopTicketsAfter is the number of tickets in a row without a success that
+	// stops the service; default never.
+	StopTicketsAfter int `sim:"连续失败几次后停推 ticket stop tickets after"`
+	// ComponentTokenPerDay is the quota of api_component_token; default 10000.
+	ComponentTokenPerDay int `sim:"api_component_token 每日配额 quota"`
+	// MismatchErrcode answers a component_appid that is not the token's; default
+	// 61011, maybe it is 40013.
+	MismatchErrcode int `sim:"component_appid 不符的错误码 mismatch errcode"`
+	// PreAuthSeconds is the life of a pre_auth_code: 1800 by WeChat's text, the
+	// default, 600 by its example.
+	PreAuthSeconds int `sim:"pre_auth_code 有效秒数 life"`
+	// AuthCodeSeconds is the life of an authorization code: 3600 as was seen, the
+	// default, 600 by WeChat's example.
+	AuthCodeSeconds int `sim:"授权码有效秒数 life of auth_code"`
+	// MobileLaunchAnywhere spares the authorization page for WeChat's own browser
+	// the check where the visitor comes from; whether WeChat checks is not known.
+	MobileLaunchAnywhere bool `sim:"手机授权页不查来源 no Referer check on mobile"`
+	// ReleaseSeconds is how long the release test waits for what a platform does by
+	// calls of its own; default 10.
+	ReleaseSeconds int `sim:"全网发布检测等待秒数 patience of the release test"`
+	// GrantOrder says how a third-party platform hears of an authorization.
+	GrantOrder GrantOrder `sim:"授权通知 (redirect-first, push-only, redirect-only)"`
+	// GrantKeepsRefresh leaves the refresh token as it is when an account that
+	// is authorized already grants again; by default that makes another one.
+	GrantKeepsRefresh bool `sim:"重新授权不换 refresh_token"`
+	// RotateRefresh gives another refresh token with every access token of an
+	// authorized account; the old one is good for five minutes more.
+	RotateRefresh bool `sim:"刷新时更换 refresh_token rotate"`
+	// RefreshLingers gives a refresh token that another grant replaced five
+	// minutes more.
+	RefreshLingers bool `sim:"被替换的 refresh_token 再活 5 分钟"`
+	// CheckFunctions answers calls outside the permission sets that were granted
+	// with 61007.
+	CheckFunctions bool `sim:"检查权限集 check granted functions"`
 }
+
+// GrantOrder says how a third-party platform hears of an authorization that an
+// administrator granted on WeChat's page.
+type GrantOrder string
+
+const (
+	GrantBoth          GrantOrder = ""               // the push, then the browser's return
+	GrantRedirectFirst GrantOrder = "redirect-first" // the browser's return, then the push
+	GrantPushOnly      GrantOrder = "push-only"
+	GrantRedirectOnly  GrantOrder = "redirect-only"
+)
 
 // DoubleCallback says when a login calls the callback twice.
 type DoubleCallback string

@@ -3,6 +3,7 @@ package wechattest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -26,7 +27,9 @@ const controlPath = "/sim/"
 //	POST /sim/domain        appid=ID&origin=ORIGIN; fetches the verification file, registers the domain
 //	POST /sim/pushurl       appid=ID&url=URL&token=TOKEN&mode=MODE[&aeskey=KEY]; verifies the URL, takes it over
 //	POST /sim/push          appid=ID&player=ID with text=TEXT or event=EVENT[&NAME=TEXT…]; answers the outcome as text
+//	GET  /sim/register?task=ID, POST  what a legal person confirms: answer=confirm or refuse
 //	GET  /sim/full?url=URL  leaves snapshot mode: consent, then the URL
+//	     /sim/component/    third-party platforms, see platformControl
 //	POST /sim/jsconfig      what the stand-in for WeChat's page script asks
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	rest := strings.TrimPrefix(r.URL.Path, controlPath)
@@ -66,6 +69,8 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		}))
 	case route == "POST push":
 		s.pushForm(w, r)
+	case rest == "register":
+		s.register(w, r)
 	case rest == "full":
 		s.leaveSnapshot(w, r)
 	case route == "POST jsconfig":
@@ -141,13 +146,18 @@ var namedFaults = map[string]Fault{
 	"busy": Busy, "drop": Drop, "html": HTML, "empty": Empty, "huge": Huge, "extra": ExtraFields,
 }
 
+// faultPaths are what Inject is offered on the control page.
+func faultPaths() []string {
+	return append(slices.Sorted(maps.Keys(apis)), EventPushes, MessagePushes)
+}
+
 func (s *Server) setFault(r *http.Request) error {
 	f, found := namedFaults[r.PostFormValue("fault")]
 	if !found {
 		return fmt.Errorf("no such fault")
 	}
 	path := r.PostFormValue("path")
-	if _, found := apis[path]; !found {
+	if !slices.Contains(faultPaths(), path) {
 		return fmt.Errorf("no such path")
 	}
 	if times := r.PostFormValue("times"); times != "" {
@@ -185,6 +195,7 @@ type line struct {
 	Player  string `json:"player,omitempty"`
 	Result  string `json:"result"`
 	Errcode int    `json:"errcode,omitempty"`
+	Event   string `json:"event,omitempty"`
 }
 
 func lineOf(e Entry) line {
@@ -199,7 +210,7 @@ func lineOf(e Entry) line {
 	if err != nil {
 		text = q.Encode()
 	}
-	return line{e.Time.Format(time.RFC3339), e.Method, e.Path, strings.ToValidUTF8(text, "\uFFFD"), e.Player, e.Result, e.Errcode}
+	return line{e.Time.Format(time.RFC3339), e.Method, e.Path, strings.ToValidUTF8(text, "\uFFFD"), e.Player, e.Result, e.Errcode, e.Event}
 }
 
 func (s *Server) journalJSON(w http.ResponseWriter) {
@@ -219,11 +230,6 @@ func (s *Server) overview(r *http.Request) any {
 	for _, e := range slices.Backward(journal) {
 		lines = append(lines, lineOf(e))
 	}
-	paths := []string{}
-	for path := range apis {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	apps := []App{}
@@ -233,6 +239,6 @@ func (s *Server) overview(r *http.Request) any {
 	return map[string]any{
 		"Visitor": visitor, "Players": s.everybody(), "Apps": apps,
 		"Now": s.now().Format("2006-01-02 15:04:05 MST"), "Ahead": s.offset,
-		"Toggles": toggles(s.behaviour), "Paths": paths, "Journal": lines,
+		"Toggles": toggles(s.behaviour), "Paths": faultPaths(), "Journal": lines,
 	}
 }

@@ -2,6 +2,7 @@ package wechattest
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"time"
 )
@@ -91,14 +92,14 @@ func (s *Server) takeFault(path string) Fault {
 }
 
 // wait holds the answer back; false means that the client left.
-func (f Fault) wait(r *http.Request) bool {
+func (f Fault) wait(ctx context.Context) bool {
 	if f.Reached != nil {
 		f.Reached()
 	}
 	if f.Hold != nil {
 		select {
 		case <-f.Hold:
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return false
 		}
 	}
@@ -107,7 +108,7 @@ func (f Fault) wait(r *http.Request) bool {
 		defer t.Stop()
 		select {
 		case <-t.C:
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return false
 		}
 	}

@@ -9,12 +9,18 @@ import (
 
 // Entry is one request that the simulator saw, or made: to verify a domain or a
 // push URL, or to push.
-// Requests to /sim/ are left out, and so are the QR page's polls and pictures.
+// Requests to /sim/ are left out, but for the administrator's buttons on a phone,
+// and so are the QR page's polls and pictures.
 type Entry struct {
 	Time         time.Time // by the simulator's clock
 	Method, Path string
 	Query        url.Values
 	Header       http.Header
+	// AppID of the account or the third-party platform that a server interface was
+	// called for, or that a push is about, if known.
+	AppID string
+	// Event is what a push is about: its InfoType, Event or MsgType.
+	Event string
 	// Player who visits or whom the answer is about, if known.
 	Player string
 	// Errcode of the answer, or number of the error page; 0 for none.
@@ -23,7 +29,8 @@ type Entry struct {
 	// client went away first), "fault"; for the authorize page "redirect",
 	// "redirect twice", "choose page", "consent page", "denied", "not wechat",
 	// "error page"; for the QR login also "qr page", "scanned", "expired", "over"
-	// (a button after the end); for a domain or push URL "verified" or "not
+	// (a button after the end); for the authorization of a third-party platform
+	// also "grant page" and "granted"; for a domain or push URL "verified" or "not
 	// verified"; for a push "accepted" or "not accepted".
 	Result string
 }
@@ -46,6 +53,20 @@ func (s *Server) record(e Entry) {
 		s.journal = slices.Delete(s.journal, 0, maxJournal/2)
 	}
 	s.journal = append(s.journal, e)
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}
+
+// nextEntry is closed when the journal gets another entry.
+func (s *Server) nextEntry() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
 }
 
 // Journal returns what was seen, oldest first.
@@ -65,9 +86,9 @@ func (s *Server) Exchanges() map[string]int {
 	n := map[string]int{}
 	for _, e := range s.Journal() {
 		switch e.Path {
-		case AccessTokenPath:
+		case AccessTokenPath, ComponentAccessTokenPath:
 			n[e.Query.Get("code")]++
-		case Code2SessionPath:
+		case Code2SessionPath, ComponentCode2SessionPath:
 			n[e.Query.Get("js_code")]++
 		}
 	}

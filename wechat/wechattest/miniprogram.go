@@ -28,11 +28,16 @@ func (c *call) code2Session() answer {
 	if app.Kind != MiniProgram {
 		return refuse(40029) // its codes are for access_token
 	}
+	return c.session(code, app, "")
+}
+
+// session answers a code of wx.login.
+func (c *call) session(code string, app App, component string) answer {
 	if g := c.s.codes[code]; g != nil && g.app == app.ID &&
 		c.exceeds(Code2SessionPath+" "+g.player, time.Minute, cmp.Or(c.b.SessionPerMinute, 100)) {
 		return refuse(45011)
 	}
-	g, a, ok := c.useUp(code, app)
+	g, a, ok := c.useUp(code, app, component)
 	if !ok {
 		return a
 	}

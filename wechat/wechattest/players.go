@@ -81,8 +81,8 @@ func (s *Server) everybody() []Player {
 // OpenID is the player's id at one appid, the same in every run.
 func (s *Server) OpenID(player, appid string) string { return identifier("openid", player, appid) }
 
-// UnionID is the player's id at the open-platform account, empty if the appid is
-// not bound to it.
+// UnionID is the player's id at the open-platform account of the appid, empty if
+// it is bound to none.
 func (s *Server) UnionID(player, appid string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +90,12 @@ func (s *Server) UnionID(player, appid string) string {
 }
 
 func (s *Server) unionid(player, appid string) string {
-	if !s.apps[appid].Bound {
+	app := s.apps[appid]
+	if !app.Bound {
 		return ""
+	}
+	if app.OpenAccount != "" {
+		return identifier("unionid", player, app.OpenAccount)
 	}
 	return identifier("unionid", player)
 }

@@ -9,99 +9,16 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// PushMode is how messages are encrypted (消息加解密方式).
-type PushMode string
-
-const (
-	PushPlain      PushMode = "plain"      // 明文模式
-	PushCompatible PushMode = "compatible" // 兼容模式: plain and encrypted side by side
-	PushSafe       PushMode = "safe"       // 安全模式
-)
-
-// PushSettings are what the console asks for under 消息与事件推送.
-type PushSettings struct {
-	URL    string   // http or https; a port only on a loopback host
-	Token  string   // 3 to 32 letters and digits
-	AESKey string   // EncodingAESKey, 43 letters and digits; plain mode needs none
-	Mode   PushMode // default PushPlain
-}
 
 const (
 	pushLimit    = 5 * time.Second // for an answer
 	pushAttempts = 3
 	maxAnswer    = 1 << 20
 )
-
-var (
-	pushTokenForm = regexp.MustCompile(`^[0-9A-Za-z]{3,32}$`)
-	aesKeyForm    = regexp.MustCompile(`^[0-9A-Za-z]{43}$`)
-)
-
-// Check reports what the console would not take.
-func (p PushSettings) Check() error {
-	u, err := url.Parse(p.URL)
-	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", strings.Contains(p.URL, "#"):
-		return fmt.Errorf("push URL %q is not one of http or https", p.URL)
-	case u.Port() != "" && !loopback(u.Hostname()):
-		return fmt.Errorf("push URL %q has a port, WeChat knows 80 and 443 only", p.URL)
-	case !pushTokenForm.MatchString(p.Token):
-		return errors.New("a push token has 3 to 32 letters and digits")
-	case p.AESKey != "" && !aesKeyForm.MatchString(p.AESKey):
-		return errors.New("an EncodingAESKey has 43 letters and digits")
-	}
-	switch p.Mode {
-	case "", PushPlain:
-	case PushCompatible, PushSafe:
-		if p.AESKey == "" {
-			return errors.New("encrypted pushes need an EncodingAESKey")
-		}
-	default:
-		return fmt.Errorf("%q is no push mode: plain, compatible or safe", p.Mode)
-	}
-	return nil
-}
-
-// VerifyPush does what WeChat does when push settings are entered in the console:
-// it sends a GET with an echostr to the URL, and takes the settings over only if
-// exactly this comes back.
-// https://developers.weixin.qq.com/doc/service/guide/dev/push/
-func (s *Server) VerifyPush(ctx context.Context, appid string, settings PushSettings) error {
-	if err := settings.Check(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	app, found := s.apps[appid]
-	s.mu.Unlock()
-	if !found {
-		return errors.New("no such app")
-	}
-	timestamp, nonce := strconv.FormatInt(s.Now().Unix(), 10), digits()
-	echo := strconv.FormatInt(rand.Int64(), 10)
-	a := Attempt{URL: withQuery(settings.URL, "signature="+pushSignature(settings.Token, timestamp, nonce)+
-		"&echostr="+echo+"&timestamp="+timestamp+"&nonce="+nonce)}
-	a.Err = a.send(ctx, http.MethodGet, pushLimit)
-	if a.Err == nil && a.Answer != echo {
-		a.Err = errors.New("the answer is not the echostr")
-	}
-	e := Entry{Result: "verified"}
-	if a.Err != nil {
-		e.Result = "not verified"
-	}
-	s.recordPush(a, http.MethodGet, e)
-	if a.Err != nil {
-		return a.Err
-	}
-	app.Push = settings
-	s.AddApp(app)
-	return nil
-}
 
 // Delivery is one message on its way to the push URL of an app.
 type Delivery struct {
@@ -118,6 +35,10 @@ type Delivery struct {
 	AESKey string
 	// Tail ends the encrypted frame instead of the appid.
 	Tail string
+	// Length is what the encrypted frame claims instead of the message's length.
+	Length uint32
+	// Timestamp is said in the query; default now.
+	Timestamp time.Time
 	// Change spoils an attempt before it is sent: its URL, with the query, and
 	// its Body.
 	Change func(*Attempt)
@@ -133,18 +54,54 @@ type Attempt struct {
 	Reply  string // what the person gets, decrypted; "" for nothing
 	Err    error  // what WeChat has against the answer; nil for nothing
 
-	limit    time.Duration
-	settings PushSettings // with the AESKey that was used
-	appid    string
-	message  pushNames
-	nonce    string
+	limit   time.Duration
+	to      destination // with the AESKey that was used
+	message pushNames
+	nonce   string
 }
+
+// destination is a push URL and how it wants its pushes.
+type destination struct {
+	settings PushSettings
+	appid    string // whose message it is
+	tail     string // ends encrypted frames
+	outer    string // what the envelope of safe mode has beside Encrypt
+	// event is set for the events of a third-party platform itself: their only
+	// good answer is the word success.
+	event  bool
+	faults string // what Inject calls these pushes
+}
+
+// What Inject takes in place of a path, for requests of the simulator itself. Of
+// a Fault for them count Times, Reached, Hold, Delay, Processed and Drop: an
+// attempt waits before it is sent, or with Processed before its answer is looked
+// at; with Drop it is never sent, or with Processed its answer is lost.
+const (
+	MessagePushes = "push message" // of an account, also to a third-party platform
+	EventPushes   = "push event"   // of a third-party platform: tickets, authorizations
+)
 
 // Pushed is the outcome of a delivery, the last attempt's.
 type Pushed struct {
 	Reply    string
 	Err      error
 	Attempts []Attempt
+}
+
+// Status is that of the last attempt's answer, 0 if none came.
+func (p Pushed) Status() int {
+	if len(p.Attempts) == 0 {
+		return 0
+	}
+	return p.Attempts[len(p.Attempts)-1].Status
+}
+
+// Answer is the last attempt's, as it came.
+func (p Pushed) Answer() string {
+	if len(p.Attempts) == 0 {
+		return ""
+	}
+	return p.Attempts[len(p.Attempts)-1].Answer
 }
 
 // Deliver posts a message as WeChat does, and judges the answer as WeChat does:
@@ -157,16 +114,22 @@ func (s *Server) Deliver(ctx context.Context, d Delivery) Pushed {
 	if app.Push.URL == "" {
 		return Pushed{Err: errors.New("no app with push settings")}
 	}
+	to := destination{settings: app.Push, appid: app.ID, tail: app.ID, faults: MessagePushes}
+	to.outer = element("ToUserName", readNames(d.Message).To)
+	return s.deliver(ctx, to, d)
+}
+
+func (s *Server) deliver(ctx context.Context, to destination, d Delivery) Pushed {
 	var p Pushed
 	for range cmp.Or(d.Attempts, pushAttempts) {
-		a := s.compose(app, d)
+		a := s.compose(to, d)
 		if d.Change != nil {
 			d.Change(&a)
 		}
 		a = s.attempt(ctx, a)
 		p.Attempts = append(p.Attempts, a)
 		p.Reply, p.Err = a.Reply, a.Err
-		if a.Status == http.StatusOK || ctx.Err() != nil {
+		if a.Err == nil || a.Status == http.StatusOK && !to.event || ctx.Err() != nil {
 			break
 		}
 	}
@@ -180,16 +143,28 @@ func (s *Server) Redeliver(ctx context.Context, a Attempt) Attempt {
 }
 
 func (s *Server) attempt(ctx context.Context, a Attempt) Attempt {
-	a.Err = a.send(ctx, http.MethodPost, a.limit)
+	f := s.takeFault(a.to.faults)
+	send := func() { a.Err = a.send(ctx, http.MethodPost, a.limit) }
+	if f.Processed {
+		send()
+	}
+	switch waited := f.wait(ctx); {
+	case f.Drop || !waited && f.Processed:
+		a.Status, a.Answer, a.Err = 0, "", errors.New("the connection broke")
+	case !waited:
+		a.Err = ctx.Err()
+	case !f.Processed:
+		send()
+	}
 	if a.Err == nil {
 		a.Reply, a.Err = a.judge()
 	}
-	e := Entry{Result: "accepted"}
+	e := Entry{Result: "accepted", AppID: a.to.appid, Event: cmp.Or(a.message.Info, a.message.Event, a.message.Type)}
 	if a.Err != nil {
 		e.Result = "not accepted"
 	}
 	s.mu.Lock()
-	person, _ := s.playerByOpenID(a.message.person(), a.appid)
+	person, _ := s.playerByOpenID(a.message.person(), a.to.appid)
 	s.mu.Unlock()
 	e.Player = person.ID
 	s.recordPush(a, http.MethodPost, e)
@@ -205,29 +180,31 @@ func (s *Server) recordPush(a Attempt, method string, e Entry) {
 }
 
 // compose signs and, where the settings say so, encrypts.
-func (s *Server) compose(app App, d Delivery) Attempt {
-	a := Attempt{
-		limit: cmp.Or(d.Timeout, pushLimit), settings: app.Push, appid: app.ID,
-		message: readNames(d.Message), nonce: digits(),
+func (s *Server) compose(to destination, d Delivery) Attempt {
+	to.settings.AESKey = cmp.Or(d.AESKey, to.settings.AESKey)
+	a := Attempt{limit: cmp.Or(d.Timeout, pushLimit), to: to, message: readNames(d.Message), nonce: digits()}
+	at := d.Timestamp
+	if at.IsZero() {
+		at = s.Now()
 	}
-	a.settings.AESKey = cmp.Or(d.AESKey, app.Push.AESKey)
-	timestamp := strconv.FormatInt(s.Now().Unix(), 10)
-	query := "signature=" + pushSignature(app.Push.Token, timestamp, a.nonce) + "&timestamp=" + timestamp + "&nonce=" + a.nonce
+	token, timestamp := to.settings.Token, strconv.FormatInt(at.Unix(), 10)
+	query := "signature=" + pushSignature(token, timestamp, a.nonce) + "&timestamp=" + timestamp + "&nonce=" + a.nonce
 	if a.message.From != "" {
 		query += "&openid=" + url.QueryEscape(a.message.From)
 	}
 	a.Body = d.Message
-	if mode := app.Push.Mode; mode == PushCompatible || mode == PushSafe {
-		sealed := sealFrame(a.settings.AESKey, d.Message, cmp.Or(d.Tail, app.ID))
-		query += "&encrypt_type=aes&msg_signature=" + pushSignature(app.Push.Token, timestamp, a.nonce, sealed)
+	if mode := to.settings.Mode; mode == PushCompatible || mode == PushSafe {
+		f := frame{random: random(16), length: d.Length, message: d.Message, tail: cmp.Or(d.Tail, to.tail)}
+		sealed := f.seal(to.settings.AESKey)
+		query += "&encrypt_type=aes&msg_signature=" + pushSignature(token, timestamp, a.nonce, sealed)
 		if mode == PushCompatible {
 			a.Body = strings.TrimSuffix(d.Message, "</xml>")
 		} else {
-			a.Body = "<xml>\n" + element("ToUserName", a.message.To)
+			a.Body = "<xml>\n" + to.outer
 		}
 		a.Body += element("Encrypt", sealed) + "</xml>"
 	}
-	a.URL = withQuery(app.Push.URL, query)
+	a.URL = withQuery(to.settings.URL, query)
 	return a
 }
 

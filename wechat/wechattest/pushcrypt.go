@@ -2,6 +2,7 @@ package wechattest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha1"
@@ -20,11 +21,14 @@ import (
 // judge reads an answer of status 200 as WeChat does. Its errors are what a
 // person would see as 该公众号提供的服务出现故障.
 func (a *Attempt) judge() (reply string, err error) {
-	if a.Answer == "" || a.Answer == "success" {
+	switch {
+	case a.Answer == "success", a.Answer == "" && !a.to.event:
 		return "", nil
+	case a.to.event:
+		return "", errors.New("the answer is not the word success and nothing else")
 	}
 	reply = a.Answer
-	if mode := a.settings.Mode; mode == PushCompatible || mode == PushSafe {
+	if mode := a.to.settings.Mode; mode == PushCompatible || mode == PushSafe {
 		var sealed struct {
 			XMLName      xml.Name `xml:"xml"`
 			Encrypt      string
@@ -39,7 +43,7 @@ func (a *Attempt) judge() (reply string, err error) {
 		case sealed.Encrypt == "" && mode == PushCompatible: // the reply may be plain
 		case sealed.Encrypt == "":
 			return "", errors.New("the reply is not encrypted")
-		case sealed.MsgSignature != pushSignature(a.settings.Token, sealed.TimeStamp, sealed.Nonce, sealed.Encrypt):
+		case sealed.MsgSignature != pushSignature(a.to.settings.Token, sealed.TimeStamp, sealed.Nonce, sealed.Encrypt):
 			return "", errors.New("the MsgSignature of the reply is wrong")
 		case sealed.Nonce != a.nonce:
 			return "", errors.New("the reply has another nonce than the push")
@@ -47,11 +51,11 @@ func (a *Attempt) judge() (reply string, err error) {
 			if _, err := strconv.ParseInt(sealed.TimeStamp, 10, 64); err != nil {
 				return "", errors.New("the TimeStamp of the reply is no number")
 			}
-			message, tail, err := openFrame(a.settings.AESKey, sealed.Encrypt)
+			message, tail, err := openFrame(a.to.settings.AESKey, sealed.Encrypt)
 			if err != nil {
 				return "", fmt.Errorf("the reply does not decrypt: %w", err)
 			}
-			if tail != a.appid {
+			if tail != a.to.tail {
 				return "", fmt.Errorf("the reply ends in another appid, %q", tail)
 			}
 			reply = message
@@ -68,6 +72,8 @@ type pushNames struct {
 	About   string   `xml:"OpenID"`
 	Created string   `xml:"CreateTime"`
 	Type    string   `xml:"MsgType"`
+	Event   string   `xml:"Event"`
+	Info    string   `xml:"InfoType"` // of an event for a third-party platform
 }
 
 // readNames finds no names in what is not XML, which may be sent all the same.
@@ -138,13 +144,21 @@ func aesKey(text string) (cipher.Block, []byte) {
 	return block, key[:16]
 }
 
-// sealFrame encrypts as in
+// frame is what is encrypted of a message.
+type frame struct {
+	random  string
+	length  uint32 // 0: that of the message
+	message string
+	tail    string // an appid
+}
+
+// seal encrypts as in
 // https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Before_Develop/Technical_Plan.html
-func sealFrame(key, message, tail string) string {
+func (f frame) seal(key string) string {
 	var b bytes.Buffer
-	b.WriteString(random(16))
-	binary.Write(&b, binary.BigEndian, uint32(len(message)))
-	b.WriteString(message + tail)
+	b.WriteString(f.random)
+	binary.Write(&b, binary.BigEndian, cmp.Or(f.length, uint32(len(f.message))))
+	b.WriteString(f.message + f.tail)
 	for pad, n := 32-b.Len()%32, 0; n < pad; n++ {
 		b.WriteByte(byte(pad))
 	}

@@ -5,6 +5,10 @@ import (
 	"testing"
 )
 
+func sealFrame(key, message, tail string) string {
+	return frame{random: random(16), message: message, tail: tail}.seal(key)
+}
+
 // The worked example of WeChat's page for third-party platforms, and the sample
 // of its Java program with an EncodingAESKey whose spare bits are set.
 func TestFrameVectors(t *testing.T) {

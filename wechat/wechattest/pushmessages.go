@@ -1,6 +1,7 @@
 package wechattest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +23,12 @@ var errNoPlayer = errors.New("no such player")
 
 // OriginalID is the gh_… name of an account, the same in every run.
 func (s *Server) OriginalID(appid string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.apps[appid].UserName, originalID(appid))
+}
+
+func originalID(appid string) string {
 	sum := sha256.Sum256([]byte("original id\x00" + appid))
 	return "gh_" + hex.EncodeToString(sum[:6])
 }
@@ -82,15 +89,20 @@ func (s *Server) PushText(ctx context.Context, appid, player, text string) Pushe
 // PushEvent delivers an event of a player. A subscription makes a follower, its
 // end makes none.
 func (s *Server) PushEvent(ctx context.Context, appid, player, event string, more ...string) Pushed {
+	if !s.follow(player, event) {
+		return Pushed{Err: errNoPlayer}
+	}
+	return s.Deliver(ctx, Delivery{AppID: appid, Message: s.EventMessage(appid, player, event, more...)})
+}
+
+// follow lets a player follow, or not any more, if the event says so.
+func (s *Server) follow(player, event string) (found bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	p, found := s.players[player]
 	if found && (event == EventSubscribe || event == EventUnsubscribe) {
 		p.Follower = event == EventSubscribe
 		s.players[player] = p
 	}
-	s.mu.Unlock()
-	if !found {
-		return Pushed{Err: errNoPlayer}
-	}
-	return s.Deliver(ctx, Delivery{AppID: appid, Message: s.EventMessage(appid, player, event, more...)})
+	return found
 }

@@ -109,7 +109,7 @@ func (s *Server) press(uuid, button, player string, e *Entry) (scan, error) {
 		sc.state, sc.player, e.Result = scanScanned, player, "scanned"
 	case button == "confirm", button == "fast" && sc.visit.b.FastLogin:
 		sc.state, sc.player, e.Result = scanConfirmed, player, "redirect"
-		sc.code = s.issue(sc.visit.app.ID, p, scopeLogin, false)
+		sc.code = s.issue("", sc.visit.app.ID, p, scopeLogin, false)
 		sc.back = sc.visit.qrCallback(sc.code, button == "fast")
 	case button == "cancel":
 		sc.state, sc.player, e.Result = scanCancelled, player, "denied"

@@ -19,6 +19,8 @@ type Config struct {
 	PublicURL string
 	// Apps are added as by AddApp.
 	Apps []App
+	// Components are added as by AddComponent.
+	Components []Component
 	// Players, of whom the first is the default; default SamplePlayers().
 	Players []Player
 	// Now is the clock that Advance adds to; default time.Now.
@@ -35,47 +37,54 @@ type Server struct {
 	listening *http.Server
 	done      chan struct{}
 
-	mu        sync.Mutex // guards all below
-	offset    time.Duration
-	behaviour Behaviour
-	apps      map[string]App
-	appOrder  []string
-	players   map[string]Player
-	order     []string // ids of players as added
-	codes     map[string]*grant
-	tokens    map[string]*userToken // by access token
-	refresh   map[string]*userToken // by refresh token
-	server    map[string]*serverToken
-	issuers   map[string]*issuer // by appid
-	counters  map[string]*counter
-	tickets   map[ticketKey]ticket
-	scans     map[string]*scan // QR logins by uuid
-	account   account
-	faults    map[string][]*Fault
-	journal   []Entry
-	pruneAt   int // size of codes or tokens at which prune looks again
-	unflagged int // exchanges of snapshot visitors that were not marked
+	mu             sync.Mutex // guards all below
+	offset         time.Duration
+	behaviour      Behaviour
+	apps           map[string]App
+	appOrder       []string
+	players        map[string]Player
+	order          []string // ids of players as added
+	codes          map[string]*grant
+	tokens         map[string]*userToken // by access token
+	refresh        map[string]*userToken // by refresh token
+	server         map[string]*serverToken
+	issuers        map[string]*issuer // by appid
+	counters       map[string]*counter
+	tickets        map[ticketKey]ticket
+	scans          map[string]*scan // QR logins by uuid
+	account        account
+	components     map[string]*component
+	componentOrder []string // their ids as added
+	registrations  []*registration
+	events         int // of third-party platforms, written so far
+	desk           desk
+	faults         map[string][]*Fault
+	journal        []Entry
+	next           chan struct{} // closed at the next entry; nil if nobody waits
+	pruneAt        int           // size of codes or tokens at which prune looks again
+	unflagged      int           // exchanges of snapshot visitors that were not marked
 }
 
-// New returns a Server that listens nowhere. It panics on an App or Player that
-// AddApp or AddPlayer refuses.
+// New returns a Server that listens nowhere. It panics on an App, Component or
+// Player that AddApp, AddComponent or AddPlayer refuses.
 func New(cfg Config) *Server {
 	s := &Server{
-		publicURL: strings.TrimSuffix(cfg.PublicURL, "/"),
-		clock:     cfg.Now,
-		behaviour: DefaultBehaviour(),
-		pruneAt:   50_000,
-		apps:      map[string]App{},
-		players:   map[string]Player{},
-		codes:     map[string]*grant{},
-		tokens:    map[string]*userToken{},
-		refresh:   map[string]*userToken{},
-		server:    map[string]*serverToken{},
-		issuers:   map[string]*issuer{},
-		counters:  map[string]*counter{},
-		tickets:   map[ticketKey]ticket{},
-		scans:     map[string]*scan{},
-		faults:    map[string][]*Fault{},
+		publicURL:  strings.TrimSuffix(cfg.PublicURL, "/"),
+		clock:      cfg.Now,
+		behaviour:  DefaultBehaviour(),
+		pruneAt:    50_000,
+		apps:       map[string]App{},
+		players:    map[string]Player{},
+		codes:      map[string]*grant{},
+		tokens:     map[string]*userToken{},
+		refresh:    map[string]*userToken{},
+		server:     map[string]*serverToken{},
+		issuers:    map[string]*issuer{},
+		counters:   map[string]*counter{},
+		tickets:    map[ticketKey]ticket{},
+		scans:      map[string]*scan{},
+		faults:     map[string][]*Fault{},
+		components: map[string]*component{},
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -88,6 +97,9 @@ func New(cfg Config) *Server {
 	}
 	for _, a := range cfg.Apps {
 		s.AddApp(a)
+	}
+	for _, c := range cfg.Components {
+		s.AddComponent(c)
 	}
 	return s
 }
@@ -110,8 +122,10 @@ func NewServer(apps ...App) *Server {
 	return s
 }
 
-// Close ends a Server made by NewServer, cutting the calls in flight.
+// Close ends a Server made by NewServer, cutting the calls in flight, and for any
+// Server the pushes that nobody waits for.
 func (s *Server) Close() {
+	defer s.endPushes()
 	if s.listening == nil {
 		return
 	}
@@ -155,6 +169,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write(jweixin)
 	case path == "/":
 		http.Redirect(w, r, controlPath, http.StatusFound)
+	case componentPage(path):
+		s.componentLoginPage(w, r)
+	case strings.HasPrefix(path, platformPath):
+		s.platformControl(w, r)
 	case strings.HasPrefix(path, controlPath):
 		s.control(w, r)
 	default:

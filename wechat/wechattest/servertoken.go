@@ -17,12 +17,14 @@ const (
 	tokenLength   = 512
 )
 
-// serverToken is an access token of an account, not of a person.
+// serverToken is an access token of an account, not of a person, or of a
+// third-party platform.
 type serverToken struct {
-	value   string
-	app     string
-	expires time.Time
-	void    time.Time // zero: not replaced
+	value     string
+	app       string // "" for a third-party platform's own
+	component string // that was lent the token, or whose own it is; "" for none
+	expires   time.Time
+	void      time.Time // zero: not replaced
 }
 
 // issuer keeps the current tokens of one appid; classic and stable ones do not
@@ -70,6 +72,7 @@ func (c *call) token() answer {
 	if !ok {
 		return a
 	}
+	c.entry.AppID = app.ID
 	if c.exceeds(TokenPath+app.ID, day, cmp.Or(c.b.TokenPerDay, defaultPerDay)) {
 		return refuse(45009)
 	}
@@ -109,6 +112,7 @@ func (c *call) stableToken() answer {
 	if !ok {
 		return a
 	}
+	c.entry.AppID = app.ID
 	if c.exceeds(StableTokenPath+app.ID+" minute", time.Minute, stablePerMin) {
 		return refuse(45011)
 	}
@@ -140,6 +144,14 @@ func (c *call) account() (appid string, a answer, ok bool) {
 		return "", refuse(40001), false
 	case !c.now.Before(t.expires):
 		return "", refuse(42001), false
+	case t.app == "":
+		return "", refuse(61015), false
+	}
+	c.entry.AppID = t.app
+	if t.component != "" {
+		if errcode := c.lent(t); errcode != 0 {
+			return "", refuse(errcode), false
+		}
 	}
 	return t.app, answer{}, true
 }

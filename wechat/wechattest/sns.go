@@ -24,6 +24,7 @@ var usualScope = map[AppKind]string{ServiceAccount: scopeBase, Website: scopeLog
 // grant is what a code stands for.
 type grant struct {
 	app, player, scope string
+	component          string // through which the person logs in; "" for none
 	openid, unionid    string
 	snapshot           bool
 	expires            time.Time
@@ -46,6 +47,10 @@ type userToken struct {
 func (s *Server) IssueCode(appid, player, scope string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.issueByHand("", appid, player, scope)
+}
+
+func (s *Server) issueByHand(component, appid, player, scope string) string {
 	if _, found := s.apps[appid]; !found {
 		panic("wechattest: no app " + appid)
 	}
@@ -53,10 +58,10 @@ func (s *Server) IssueCode(appid, player, scope string) string {
 	if !found {
 		panic("wechattest: no player " + player)
 	}
-	return s.issue(appid, p, scope, p.Snapshot && s.apps[appid].Kind == ServiceAccount)
+	return s.issue(component, appid, p, scope, p.Snapshot && s.apps[appid].Kind == ServiceAccount)
 }
 
-func (s *Server) issue(appid string, p Player, scope string, snapshot bool) string {
+func (s *Server) issue(component, appid string, p Player, scope string, snapshot bool) string {
 	code := random(32)
 	if scope == "" {
 		scope = usualScope[s.apps[appid].Kind]
@@ -66,7 +71,7 @@ func (s *Server) issue(appid string, p Player, scope string, snapshot bool) stri
 		life = qrCodeLife
 	}
 	g := &grant{
-		app: appid, player: p.ID, scope: scope, snapshot: snapshot,
+		app: appid, component: component, player: p.ID, scope: scope, snapshot: snapshot,
 		openid: s.OpenID(p.ID, appid), unionid: s.unionid(p.ID, appid),
 		expires: s.now().Add(life),
 	}
@@ -101,10 +106,15 @@ func (c *call) accessToken() answer {
 	if app.Kind == MiniProgram {
 		return refuse(40029) // its codes are for jscode2session
 	}
-	g, a, ok := c.useUp(code, app)
+	g, a, ok := c.useUp(code, app, "")
 	if !ok {
 		return a
 	}
+	return c.personToken(g)
+}
+
+// personToken answers a code that was good.
+func (c *call) personToken(g *grant) answer {
 	if c.b.BaseVoidsRefresh && g.scope == scopeBase {
 		for _, t := range c.s.refresh {
 			if t.openid == g.openid && t.app == g.app && t.scope != scopeBase {
@@ -127,10 +137,13 @@ func (c *call) accessToken() answer {
 	return answer{fields: fields}
 }
 
-// useUp finds the grant of a code and ends the code's life.
-func (c *call) useUp(code string, app App) (*grant, answer, bool) {
+// useUp finds the grant of a code and ends the code's life. The code of a login
+// through a third-party platform is only for that platform's interfaces, and no
+// other code is.
+func (c *call) useUp(code string, app App, component string) (*grant, answer, bool) {
+	c.entry.AppID = app.ID
 	g := c.s.codes[code]
-	if g == nil || g.app != app.ID {
+	if g == nil || g.app != app.ID || g.component != component {
 		return nil, refuse(40029), false
 	}
 	c.entry.Player = g.player
@@ -190,8 +203,14 @@ func (c *call) refreshToken() answer {
 	if _, found := c.s.apps[appid]; !found {
 		return refuse(40013)
 	}
+	return c.refreshed(refresh, appid, "")
+}
+
+// refreshed lengthens the life of the token that refresh belongs to.
+func (c *call) refreshed(refresh, appid, component string) answer {
+	c.entry.AppID = appid
 	t := c.s.refresh[refresh]
-	if t == nil || t.app != appid || t.refreshVoid || !c.now.Before(t.refreshExpires) {
+	if t == nil || t.app != appid || t.component != component || t.refreshVoid || !c.now.Before(t.refreshExpires) {
 		return refuse(40030)
 	}
 	c.entry.Player = t.player
