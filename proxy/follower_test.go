@@ -254,7 +254,7 @@ func TestWeChatDoesNotTellFollowers(t *testing.T) {
 // restartTokens forgets a refusal that is remembered in real time.
 func (w *world) restartTokens() {
 	for _, g := range w.replicas {
-		g.tokens = wechat.NewServerTokens(g.cfg.WeChat)
+		g.tokens = wechat.NewServerTokens(g.cfg.WeChat, nil)
 	}
 }
 

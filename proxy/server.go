@@ -179,7 +179,7 @@ func New(c Config) (*Server, error) {
 	s.streams = newStreams(c.Metrics)
 	s.im = newIMAccounts(s)
 	s.hooks = newHooks(s)
-	s.tokens = wechat.NewServerTokens(c.WeChat)
+	s.tokens = wechat.NewServerTokens(c.WeChat, nil)
 	s.followers = newFollowers(s)
 	s.jssdk = newJSSDK(s, s.tokens)
 	if c.Push != nil {

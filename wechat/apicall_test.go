@@ -72,7 +72,7 @@ func upstream(t *testing.T, cfg wechat.Config, h http.HandlerFunc) *wechat.Serve
 	if cfg.HTTP == nil {
 		cfg.HTTP = s.Client()
 	}
-	return wechat.NewServerTokens(wechat.New(cfg))
+	return wechat.NewServerTokens(wechat.New(cfg), nil)
 }
 
 // overTransport hands out the tokens token1, token2 and so on, and passes all else
@@ -89,7 +89,7 @@ func overTransport(cfg wechat.Config, other transport) *wechat.ServerTokens {
 		}
 		return other(r)
 	})}
-	return wechat.NewServerTokens(wechat.New(cfg))
+	return wechat.NewServerTokens(wechat.New(cfg), nil)
 }
 
 func respond(body string) *http.Response {
@@ -305,7 +305,7 @@ func TestCallsAreObserved(t *testing.T) {
 		defer mu.Unlock()
 		seen = append(seen, api+" "+class)
 	}})
-	tokens := wechat.NewServerTokens(c)
+	tokens := wechat.NewServerTokens(c, nil)
 	answer(t, tokens, message(s))
 	for _, fault := range []wechattest.Fault{wechattest.Busy, {Errcode: 48001}, {Errcode: 99999}, {Errcode: 40001}, {Status: 502}, {Body: func([]byte) []byte { return []byte(`{"errcode":{}}`) }}, wechattest.HTML, wechattest.Drop} {
 		s.Inject(wechattest.CustomSendPath, fault)

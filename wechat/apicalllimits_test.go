@@ -239,7 +239,7 @@ func TestCallsShowNoToken(t *testing.T) {
 			})
 			call := post("cgi-bin/x", strings.Repeat("x", 100))
 			call.RawQuery = "a=planted-parameter"
-			tokens := wechat.NewServerTokens(c)
+			tokens := wechat.NewServerTokens(c, nil)
 			_, err := tokens.Menu(t.Context(), app)
 			wantNoSecret(t, err)
 			wantNoSecret(t, tokens.SetMenu(t.Context(), app, wechat.Menu{}))

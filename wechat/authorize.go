@@ -27,6 +27,10 @@ type Authorize struct {
 	RedirectURI string
 	Scope       string // ScopeBase or ScopeUserInfo
 	State       string // 1 to MaxState letters and digits
+	// ComponentAppID is the third-party platform that logs people in on behalf of
+	// the account AppID. RedirectURI is then on a host of the platform's
+	// (公众号开发域名), and WeChat adds appid to what it sends back.
+	ComponentAppID string
 }
 
 // AuthorizeURL returns the address to send a browser inside WeChat to. WeChat
@@ -38,15 +42,21 @@ type Authorize struct {
 //
 // connect_redirect=1 is undocumented. Without it WeChat on Android loads the
 // callback twice, with two codes and one state
-// (https://github.com/overtrue/socialite/pull/89).
+// (https://github.com/overtrue/socialite/pull/89). On behalf of an account the
+// link is the documented one, without it:
+// https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Before_Develop/Official_Accounts/official_account_website_authorization.html
 func (c *Client) AuthorizeURL(a Authorize) string {
+	last := "&connect_redirect=1"
+	if a.ComponentAppID != "" {
+		last = "&component_appid=" + escape(a.ComponentAppID)
+	}
 	return c.openURL + "/connect/oauth2/authorize" +
 		"?appid=" + escape(a.AppID) +
 		"&redirect_uri=" + escape(a.RedirectURI) +
 		"&response_type=code" +
 		"&scope=" + escape(a.Scope) +
 		"&state=" + escape(a.State) +
-		"&connect_redirect=1" +
+		last +
 		"#wechat_redirect"
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	defaultAPIURL  = "https://api.weixin.qq.com"
 	defaultOpenURL = "https://open.weixin.qq.com"
+	defaultMPURL   = "https://mp.weixin.qq.com"
 
 	// callTimeout bounds one call from dial to the last byte of the body. WeChat
 	// answers in well under a second; somebody is looking at a white page.
@@ -33,6 +34,9 @@ type Config struct {
 	// OpenURL is the base of the pages that browsers are sent to; default
 	// https://open.weixin.qq.com.
 	OpenURL string
+	// MPURL is the base of the pages for administrators of accounts; default
+	// https://mp.weixin.qq.com.
+	MPURL string
 	// HTTP makes the calls. It is copied: redirects are never followed, cookies
 	// never kept, and without a Timeout it gets 10 seconds. Default: a client of
 	// its own that honours the proxy variables of the environment.
@@ -50,12 +54,14 @@ type Config struct {
 type Client struct {
 	apiURL  string
 	openURL string
+	mpURL   string
 	http    *http.Client
 	observe func(api, class string, took time.Duration)
 	now     func() time.Time
 }
 
-// App is one appid with its secret.
+// App is one appid with its secret. Without one it is an account that authorized a
+// third-party platform, see [Lender].
 type App struct{ ID, Secret string }
 
 // New returns a Client. It makes no call.
@@ -63,6 +69,7 @@ func New(cfg Config) *Client {
 	c := &Client{
 		apiURL:  strings.TrimSuffix(cfg.APIURL, "/"),
 		openURL: strings.TrimSuffix(cfg.OpenURL, "/"),
+		mpURL:   strings.TrimSuffix(cfg.MPURL, "/"),
 		observe: cfg.Observe,
 		now:     cfg.Now,
 	}
@@ -71,6 +78,9 @@ func New(cfg Config) *Client {
 	}
 	if c.openURL == "" {
 		c.openURL = defaultOpenURL
+	}
+	if c.mpURL == "" {
+		c.mpURL = defaultMPURL
 	}
 	if c.observe == nil {
 		c.observe = func(string, string, time.Duration) {}
@@ -180,15 +190,19 @@ func (c *Client) build(ctx context.Context, req request) (*http.Request, error) 
 		link += "?" + req.query.Encode()
 	}
 	var send io.Reader
+	var length int64
 	switch {
 	case req.body != nil:
-		encoded, err := json.Marshal(req.body)
+		encoded, err := encode(req.body)
 		if err != nil {
 			return nil, err
 		}
-		method, send = http.MethodPost, bytes.NewReader(encoded)
+		method, send, length = http.MethodPost, bytes.NewReader(encoded), int64(len(encoded))
+		if req.once {
+			send = unrepeatable{send}
+		}
 	case req.once:
-		send = unrepeatable{}
+		send = unrepeatable{strings.NewReader("")}
 	}
 	out, err := http.NewRequestWithContext(ctx, method, link, send)
 	if err != nil {
@@ -196,15 +210,27 @@ func (c *Client) build(ctx context.Context, req request) (*http.Request, error) 
 	}
 	out.Header.Set("User-Agent", "wxgate")
 	if req.body != nil {
+		out.ContentLength = length
 		out.Header.Set("Content-Type", "application/json")
 	}
 	return out, nil
 }
 
-// unrepeatable is an empty request body that cannot be rewound. net/http sends
-// nothing for it, but no longer takes the GET for one that it may send again by
-// itself when a kept-alive connection dies before the answer: by then WeChat may
-// have used up the code.
-type unrepeatable struct{}
+// encode writes characters as they are. WeChat does not read \u escapes everywhere
+// (see [ServerTokens.SetMenu]), and encoding/json makes them of & < > if it is let.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
 
-func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+// unrepeatable is a request body that cannot be rewound. For an empty one net/http
+// sends nothing, but no longer takes the GET for one that it may send again by
+// itself when a kept-alive connection dies before the answer: by then WeChat may
+// have used up the code. A POST it repeats only if it believes that the other side
+// had closed the connection before; now not even then.
+type unrepeatable struct{ io.Reader }

@@ -1,7 +1,6 @@
 package wechat
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -39,6 +38,8 @@ var kinds = map[int]Kind{
 	40163: KindCode, // code been used
 	42003: KindCode, // code expired
 	41008: KindCode, // missing code
+	61009: KindCode, // invalid authorization code
+	61010: KindCode, // authorization code used or expired
 
 	40001: KindToken, // invalid credential; see APIError.Kind
 	40003: KindToken, // invalid openid
@@ -63,10 +64,29 @@ var kinds = map[int]Kind{
 	40164: KindConfig, // address not on the allow-list
 	40243: KindConfig, // secret frozen
 	41002: KindConfig, // missing appid
+	41018: KindConfig, // missing component_appid
 	41004: KindConfig, // missing secret
 	48001: KindConfig, // api unauthorized
 	48004: KindConfig, // api forbidden
+	61000: KindConfig, // not a third-party platform
+	61001: KindConfig, // third-party platform of another kind
+	61003: KindConfig, // account has not authorized the third-party platform
 	61004: KindConfig, // address not registered
+	61005: KindConfig, // component_verify_ticket expired: pushes do not arrive
+	61006: KindConfig, // invalid component_verify_ticket
+	61007: KindConfig, // permission set not granted
+	61011: KindConfig, // invalid third-party platform
+	61012: KindConfig, // unknown option
+	61013: KindConfig, // invalid value of an option
+	61014: KindConfig, // wants the platform's token
+	61015: KindConfig, // wants the account's token
+	61016: KindConfig, // permission set awaits its confirmation
+	61017: KindConfig, // permission set not confirmed
+	61023: KindConfig, // invalid authorizer_refresh_token: the account must authorize again
+	61024: KindConfig, // a platform has no token of its own but component_access_token
+	61025: KindConfig, // option can only be read
+	61028: KindConfig, // third-party platform not released
+	61029: KindConfig, // third-party platform must be released again
 	89503: KindConfig, // call awaits the administrator's confirmation
 
 	-1:    KindBusy, // system error
@@ -106,7 +126,10 @@ func (e *APIError) Kind() Kind {
 }
 
 // takesSecret are the calls that send the secret instead of a token.
-var takesSecret = map[string]bool{apiAccessToken: true, apiCode2Session: true, apiStableToken: true}
+var takesSecret = map[string]bool{
+	apiAccessToken: true, apiCode2Session: true, apiStableToken: true,
+	apiComponentToken: true, apiStartPushTicket: true,
+}
 
 // maxMessage bounds the part of an errmsg that is kept.
 const maxMessage = 300
@@ -174,7 +197,7 @@ func newScrubber(req request) scrubber {
 		}
 		hide(value, "["+name+"]")
 		hide(url.QueryEscape(value), "["+name+"]")
-		if quoted, err := json.Marshal(value); err == nil {
+		if quoted, err := encode(value); err == nil {
 			hide(string(quoted[1:len(quoted)-1]), "["+name+"]")
 		}
 	}

@@ -8,9 +8,10 @@ import (
 
 func TestKind(t *testing.T) {
 	for kind, codes := range map[Kind][]int{
-		KindCode:    {40029, 40163, 42003, 41008},
-		KindToken:   {40001, 40014, 42001, 42007, 40003, 40030, 41001, 41003, 41009, 42002},
-		KindConfig:  {40013, 40125, 40243, 41002, 41004, 40164, 48001, 48004, 61004, 89503, 10003, 10005, 10016, 40002},
+		KindCode:  {40029, 40163, 42003, 41008, 61009, 61010},
+		KindToken: {40001, 40014, 42001, 42007, 40003, 40030, 41001, 41003, 41009, 42002},
+		KindConfig: {40013, 40125, 40243, 41002, 41004, 40164, 48001, 48004, 61004, 89503, 10003, 10005, 10016, 40002,
+			41018, 61003, 61005, 61006, 61007, 61011, 61012, 61013, 61014, 61015, 61023, 61024, 61025, 61028, 61029},
 		KindBusy:    {-1, 45009, 45011},
 		KindUser:    {40226, 50001, 50002},
 		KindUnknown: {1, 47001, 43002, 99999, -2},
@@ -22,9 +23,14 @@ func TestKind(t *testing.T) {
 			}
 		}
 	}
-	for _, api := range []string{apiAccessToken, apiCode2Session, apiStableToken} {
+	for _, api := range []string{apiAccessToken, apiCode2Session, apiStableToken, apiComponentToken, apiStartPushTicket} {
 		if got := (&APIError{API: api, Code: 40001}).Kind(); got != KindConfig {
 			t.Errorf("40001 of %s, which sends a secret, is %q, want %q", api, got, KindConfig)
+		}
+	}
+	for _, api := range []string{apiPreAuthCode, apiQueryAuth, apiBehalfToken, apiBehalfSession} {
+		if got := (&APIError{API: api, Code: 40001}).Kind(); got != KindToken {
+			t.Errorf("40001 of %s, which sends a token, is %q, want %q", api, got, KindToken)
 		}
 	}
 }

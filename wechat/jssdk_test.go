@@ -34,7 +34,7 @@ func TestJSAPISignature(t *testing.T) {
 func TestSignaturePasses(t *testing.T) {
 	s, c := start(t, wechat.Config{})
 	s.AddApp(wechattest.App{ID: appid, Secret: secret, JSDomains: []string{"play.example.com"}})
-	ticket, err := wechat.NewServerTokens(c).JSAPITicket(t.Context(), app)
+	ticket, err := wechat.NewServerTokens(c, nil).JSAPITicket(t.Context(), app)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -360,7 +360,7 @@ func TestMenuCallsThatFail(t *testing.T) {
 func TestMenuIsObserved(t *testing.T) {
 	var seen []string
 	s, c := start(t, wechat.Config{Observe: func(api, class string, _ time.Duration) { seen = append(seen, api+" "+class) }})
-	tokens := wechat.NewServerTokens(c)
+	tokens := wechat.NewServerTokens(c, nil)
 	if err := tokens.SetMenu(t.Context(), app, parseMenu(t, oneOfEach)); err != nil {
 		t.Fatal(err)
 	}

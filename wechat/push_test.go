@@ -194,6 +194,12 @@ func TestNegativeVectors(t *testing.T) {
 	for why, v := range map[string]pushVector{"another appid": foreignVector, "beyond its end": overlongVector} {
 		e, err := v.push(t).Open(v.query(), v.body())
 		wantRefusal(t, e, err, why)
+		e, err = v.push(t, keyFresh).Open(v.query(), v.body())
+		wantRefusal(t, e, err, why)
+		previous := v.push(t, keyFresh)
+		slices.Reverse(previous.keys) // the reason is then the current key's
+		e, err = previous.Open(v.query(), v.body())
+		wantRefusal(t, e, err, "")
 	}
 	for i := range 40 { // N3
 		v := own
@@ -510,9 +516,8 @@ func TestPlainPush(t *testing.T) {
 
 // While keys are changed both open, and a reply goes with the one that opened.
 func TestPushKeyRotation(t *testing.T) {
-	const fresh = "nEwKeY0123456789nEwKeY0123456789nEwKeY01234"
 	newest := own
-	newest.key, newest.random = fresh, "0123456789abcdef"
+	newest.key, newest.random = keyFresh, "0123456789abcdef"
 	newest = newest.framed(t, frame(newest.random, uint32(len(own.message)), own.message, appidOwn))
 	p := newest.push(t, keyOwn)
 	for name, v := range map[string]pushVector{"newest": newest, "previous": own} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,9 +15,13 @@ import (
 var encryptElement = regexp.MustCompile(`<Encrypt>(?:<!\[CDATA\[)?([0-9A-Za-z+/=]*)(?:\]\]>)?</Encrypt>`)
 
 // Whatever is opened was signed, and nothing panics. With sign the harness signs
-// what it finds, as WeChat would, so that the rest is reached.
+// what it finds, as WeChat would, so that the rest is reached. While keys are
+// changed exactly that is opened which one of them opens alone, and the reply goes
+// with the newest that does.
 func FuzzPushEnvelope(f *testing.F) {
-	for _, v := range pushVectors[2:] {
+	fresh := own
+	fresh.key = keyFresh
+	for _, v := range append(pushVectors[2:], fresh.framed(f, frame(own.random, uint32(len(own.message)), own.message, appidOwn))) {
 		v.timestamp = own.timestamp
 		f.Add(v.timestamp, v.nonce, "", v.body(), true)
 		f.Add(v.timestamp, v.nonce, "&msg_signature="+v.signed().msgSignature, v.body(), false)
@@ -33,8 +38,16 @@ func FuzzPushEnvelope(f *testing.F) {
 		if sign && m != nil {
 			query += "&msg_signature=" + sha1Sorted(tokenOwn, timestamp, nonce, string(m[1]))
 		}
-		p := own.push(t)
+		p := fresh.push(t, keyOwn)
 		e, err := p.Open(query, body)
+		alone := fresh.push(t)
+		if _, err := alone.Open(query, body); err != nil {
+			alone = own.push(t)
+		}
+		only, refusal := alone.Open(query, body)
+		if (err == nil) != (refusal == nil) {
+			t.Fatalf("two keys: %v; one: %v", err, refusal)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrPush) {
 				t.Fatalf("refused with %v", err)
@@ -52,7 +65,7 @@ func FuzzPushEnvelope(f *testing.F) {
 		if want := sha1Sorted(tokenOwn, q.Get("timestamp"), q.Get("nonce"), fields["Encrypt"].text); q.Get("msg_signature") != want {
 			t.Fatalf("opened without its signature: query %q, body %q", query, body)
 		}
-		if !e.Encrypted() || len(e.Replay) != 64 {
+		if !e.Encrypted() || len(e.Replay) != 64 || !bytes.Equal(e.XML, only.XML) {
 			t.Fatalf("opened as %+v", e)
 		}
 		sealed, err := p.Seal(e, []byte("<xml>reply</xml>"))
@@ -60,29 +73,41 @@ func FuzzPushEnvelope(f *testing.F) {
 			t.Fatal(err)
 		}
 		reply := encryptElement.FindSubmatch(sealed)
-		if again := own.push(t); reply == nil || string(reply[1]) != again.encrypt(again.keys[0], []byte("<xml>reply</xml>")) {
+		if reply == nil || string(reply[1]) != alone.encrypt(alone.keys[0], []byte("<xml>reply</xml>")) {
 			t.Fatalf("sealed %q", sealed)
 		}
 	})
 }
 
-// A frame is opened exactly if it is the one that sealing its message gives.
+// A frame is opened exactly if it is the one that sealing its message gives, with
+// the current key or the previous one.
 func FuzzPushFrame(f *testing.F) {
 	const random = "0123456789abcdef"
 	for _, v := range pushVectors {
-		f.Add(frame(v.random, uint32(len(v.message)), v.message, appidOwn))
+		f.Add(frame(v.random, uint32(len(v.message)), v.message, appidOwn), true)
+		f.Add(frame(v.random, uint32(len(v.message)), v.message, appidOwn), false)
 	}
-	f.Add(frame(random, 1<<32-1, "<xml/>", appidOwn))
-	f.Add(frame(random, 1<<32-20, "<xml/>", appidOwn))
-	f.Add(frame(random, 0, "", appidOwn))
-	f.Add(frame(random, 26, "<xml><A>12345678</A></xml>", appidOwn))
-	f.Add(bytes.Repeat([]byte{32}, 32))
-	f.Add(make([]byte, 96))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Add(frame(random, 1<<32-1, "<xml/>", appidOwn), true)
+	f.Add(frame(random, 1<<32-20, "<xml/>", appidOwn), false)
+	f.Add(frame(random, 0, "", appidOwn), true)
+	f.Add(frame(random, 26, "<xml><A>12345678</A></xml>", appidOwn), false)
+	f.Add(bytes.Repeat([]byte{32}, 32), true)
+	f.Add(make([]byte, 96), false)
+	f.Add([]byte{}, true)
+	f.Fuzz(func(t *testing.T, b []byte, previous bool) {
 		b = b[:len(b)/16*16]
-		v := own.framed(t, b)
-		e, err := v.push(t).Open(v.query(), v.body())
+		v, other := own, keyFresh
+		if v.key = keyFresh; previous {
+			v.key = keyOwn
+		} else {
+			other = keyOwn
+		}
+		v = v.framed(t, b)
+		p := v.push(t, other)
+		if previous {
+			slices.Reverse(p.keys)
+		}
+		e, err := p.Open(v.query(), v.body())
 
 		// The same judgement by another way: from the length forwards.
 		var want []byte

@@ -322,7 +322,7 @@ func TestSimulatorChecksSealedReplies(t *testing.T) {
 func TestPushedSubscription(t *testing.T) {
 	s, c := start(t, wechat.Config{})
 	receive(t, s, wechattest.PushSafe, newestKey)
-	tokens := wechat.NewServerTokens(c)
+	tokens := wechat.NewServerTokens(c, nil)
 	for _, event := range []string{wechattest.EventSubscribe, wechattest.EventUnsubscribe} {
 		if p := s.PushEvent(t.Context(), appid, "aqiang", event); p.Err != nil {
 			t.Fatal(p.Err)

@@ -17,6 +17,7 @@ const (
 	keyV1    = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	keyV3    = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 	keyOwn   = "Q7mZk2Vt9xLrB4nYhW6cJp8sDf1gTa5uEi3oKwXyRv8"
+	keyFresh = "nEwKeY0123456789nEwKeY0123456789nEwKeY01234" // of no vector
 	tokenOwn = "sidecarToken2026"
 	appidOwn = "wxc0ffee0123456789"
 )

@@ -114,7 +114,7 @@ func TestNoSecretInErrors(t *testing.T) {
 			wantNoSecret(t, err)
 			_, err = c.Refresh(t.Context(), planted, plantedToken)
 			wantNoSecret(t, err)
-			_, err = wechat.NewServerTokens(c).Token(t.Context(), planted)
+			_, err = wechat.NewServerTokens(c, nil).Token(t.Context(), planted)
 			wantNoSecret(t, err)
 			if valid, err := c.CheckToken(t.Context(), plantedToken, plantedOpenID); err != nil {
 				wantNoSecret(t, err)

@@ -29,19 +29,37 @@ const (
 // nor the owner's other systems void each other's tokens. It is never asked to
 // refresh it by force, which would do just that.
 //
-// All errors are [*APIError] and [*UnavailableError]; SetMenu and Do have one more
-// each. A refusal is remembered for 10 seconds. Most calls are refused to addresses
+// An [App] without a secret is an account that authorized a third-party platform.
+// Its token comes from the [Lender], which keeps it; here is only its jsapi_ticket.
+//
+// All errors are [*APIError] and [*UnavailableError], and those of the Lender;
+// SetMenu and Do have one more each. A refusal is remembered for 10 seconds. Most calls are refused to addresses
 // that are not on the account's allow-list (40164), with which a login still works.
 type ServerTokens struct {
 	client  *Client
+	lender  Lender
 	tokens  keeper
 	tickets keeper
 }
 
+// Lender has the access tokens of accounts that authorized a third-party platform.
+// It is called by many at a time.
+type Lender interface {
+	// Token returns the authorizer_access_token of an account.
+	Token(ctx context.Context, appid string) (string, error)
+	// Drop says that WeChat called a token void. It may have been replaced since.
+	Drop(appid, token string)
+}
+
+// errNoLender tells of an App without a secret where no Lender is.
+var errNoLender = errors.New("wechat: account without a secret, and no third-party platform to lend its token")
+
 // NewServerTokens returns ServerTokens that call through c. It makes no call.
-func NewServerTokens(c *Client) *ServerTokens {
+// Without a third-party platform lender is nil; then each App needs its secret.
+func NewServerTokens(c *Client, lender Lender) *ServerTokens {
 	return &ServerTokens{
 		client:  c,
+		lender:  lender,
 		tokens:  keeper{api: apiStableToken, now: c.now},
 		tickets: keeper{api: apiTicket, now: c.now},
 	}
@@ -52,6 +70,12 @@ func NewServerTokens(c *Client) *ServerTokens {
 //
 // Whoever is told that it is void (see [Void]) calls Drop and asks once more.
 func (t *ServerTokens) Token(ctx context.Context, app App) (string, error) {
+	if app.Secret == "" {
+		if t.lender == nil {
+			return "", errNoLender
+		}
+		return t.lender.Token(ctx, app.ID)
+	}
 	return t.tokens.get(ctx, app, func(ctx context.Context) (token string, life time.Duration, err error) {
 		err = t.client.call(ctx, request{
 			api: apiStableToken,
@@ -76,7 +100,23 @@ func (t *ServerTokens) Token(ctx context.Context, app App) (string, error) {
 
 // Drop forgets a token that WeChat called void, unless it has been replaced
 // already.
-func (t *ServerTokens) Drop(app App, token string) { t.tokens.drop(app, token) }
+func (t *ServerTokens) Drop(app App, token string) {
+	switch {
+	case app.Secret != "":
+		t.tokens.drop(app, token)
+	case t.lender != nil:
+		t.lender.Drop(app.ID, token)
+	}
+}
+
+// Expiry tells when the token that is held for app ends, by what WeChat said. There
+// is none before a call needed one, after WeChat called it void, and when it was
+// given up, five minutes before its end. Tokens that the [Lender] keeps are not
+// held here. It makes no call.
+func (t *ServerTokens) Expiry(app App) (time.Time, bool) {
+	v, found := t.tokens.look(app)
+	return v.until.Add(margin), found && v.err == nil
+}
 
 // Void tells whether err says that a server token is void, expired or replaced:
 // errcode 40001, 40014 or 42001.

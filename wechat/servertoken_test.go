@@ -18,7 +18,7 @@ func startServer(t *testing.T) (*wechattest.Server, *wechat.ServerTokens) {
 	t.Helper()
 	var s *wechattest.Server
 	s, c := start(t, wechat.Config{Now: func() time.Time { return s.Now() }})
-	return s, wechat.NewServerTokens(c)
+	return s, wechat.NewServerTokens(c, nil)
 }
 
 func wantCalls(t *testing.T, s *wechattest.Server, path string, want int) {
