@@ -30,3 +30,13 @@ func (m *Manager) GetSealed(ctx context.Context, key string) (secret []byte, fou
 func (m *Manager) DeleteSealed(ctx context.Context, key string) error {
 	return m.store.Delete(ctx, key)
 }
+
+// Seal encrypts a secret that another package keeps in a record of its own, with
+// the newest key and bound to the place where it rests.
+func (m *Manager) Seal(secret []byte, place string) []byte { return m.sealer.seal(secret, place) }
+
+// Open reads what Seal wrote. It fails on what was moved, changed, or sealed with
+// a key that is no longer known.
+func (m *Manager) Open(sealed []byte, place string) (secret []byte, ok bool) {
+	return m.sealer.open(sealed, place)
+}

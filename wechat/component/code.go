@@ -1,0 +1,162 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wxgate/wechat"
+)
+
+const (
+	// settleLimit bounds the exchange of a code: three calls at the most, of which
+	// each takes well under a second; settleLease is when another replica may try.
+	settleLimit = 15 * time.Second
+	settleLease = 20 * time.Second
+	// codeKeep is how long a code is remembered that waits or was exchanged. It
+	// comes twice, in a push and with the browser.
+	codeKeep = 30 * 24 * time.Hour
+	// giveUp is how long after its end a code is still tried: the time that an
+	// operator has to repair what WeChat refuses.
+	giveUp = 24 * time.Hour
+)
+
+// ErrCode says that WeChat did not take an authorization code: it is unknown, used
+// or expired, and what it stood for could not be read back either.
+var ErrCode = errors.New("component: WeChat does not accept the authorization code")
+
+// errEnded is a code whose authorization the account has taken back already.
+var errEnded = fmt.Errorf("%w: the authorization has ended since", ErrCode)
+
+// grantCode is a code that api_query_auth turns into an authorization.
+type grantCode struct {
+	Code  string
+	AppID string    // "" where only WeChat knows whose it is
+	At    time.Time // when the authorization began
+	Exact bool      // by WeChat's clock
+	Until time.Time // the end of the code
+}
+
+// codeRecord is such a code in the store, and what became of it.
+type codeRecord struct {
+	Code    []byte    `json:"code"` // sealed
+	AppID   string    `json:"appid,omitempty"`
+	At      time.Time `json:"at"`
+	Exact   bool      `json:"exact,omitempty"`
+	Until   time.Time `json:"until"`
+	Lease   time.Time `json:"lease,omitzero"` // until when a replica is at it
+	Tried   bool      `json:"tried,omitempty"`
+	Done    bool      `json:"done,omitempty"`
+	Result  string    `json:"result,omitempty"` // appid
+	Failure string    `json:"failure,omitempty"`
+}
+
+func codeJob(id string) string { return "code/" + id }
+
+// commit keeps a code and begins to exchange it. Its two deliveries meet here.
+func (p *Platform) commit(ctx context.Context, g grantCode) error {
+	id, err := p.keepCode(ctx, g)
+	if err == nil {
+		p.beside(ctx, func(ctx context.Context) { p.settleQuietly(ctx, id) })
+	}
+	return err
+}
+
+func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err error) {
+	id = hash(g.Code)
+	key := p.key("code", id)
+	r, err := modify(ctx, p, key, codeKeep, func(r *codeRecord, found bool) error {
+		if !found {
+			*r = codeRecord{Code: p.seal(g.Code, key), AppID: g.AppID, At: g.At, Exact: g.Exact, Until: g.Until}
+			return nil
+		}
+		if r.AppID == "" {
+			r.AppID = g.AppID
+		}
+		if g.Exact && !r.Exact {
+			r.At, r.Exact = g.At, true
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if r.Done {
+		return id, p.dateGrant(ctx, id, r)
+	}
+	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now()); err != nil {
+		return "", fmt.Errorf("component: noting an authorization: %w", err)
+	}
+	return id, nil
+}
+
+// dateGrant gives an authorization that was made by the browser's return WeChat's
+// own time, once the push tells it.
+func (p *Platform) dateGrant(ctx context.Context, id string, c codeRecord) error {
+	if !c.Exact || c.Result == "" {
+		return nil
+	}
+	_, err := p.modifyAccount(ctx, c.Result, func(r *tokenRecord, _ bool) error {
+		if r.Account.Grant != id || r.Account.Exact {
+			return errNoChange
+		}
+		r.Account.GrantedAt, r.Account.Exact = c.At, true
+		return nil
+	})
+	return err
+}
+
+// settleQuietly is for those whom nobody waits for: the queue tries again.
+func (p *Platform) settleQuietly(ctx context.Context, id string) {
+	if _, err := p.settle(ctx, id); err != nil {
+		p.log.Warn("an authorization is not complete yet; it is tried again", "error", err)
+	}
+}
+
+// settle brings a code to its end, whoever began. All who ask in this process
+// share one attempt.
+func (p *Platform) settle(ctx context.Context, id string) (codeRecord, error) {
+	flight := p.flights.DoChan(codeJob(id), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+		defer cancel()
+		return p.settleNow(ctx, id)
+	})
+	select {
+	case r := <-flight:
+		return r.Val.(codeRecord), r.Err
+	case <-ctx.Done():
+		return codeRecord{}, &wechat.UnavailableError{API: "api_query_auth", Err: ctx.Err()}
+	}
+}
+
+func (p *Platform) settleNow(ctx context.Context, id string) (codeRecord, error) {
+	key := p.key("code", id)
+	for {
+		r, raw, err := load[codeRecord](ctx, p, key)
+		if err != nil {
+			return r, err
+		}
+		if raw == nil || r.Done {
+			return r, p.queue.Done(ctx, p.queueName(), codeJob(id))
+		}
+		now := p.now()
+		if left := r.Lease.Sub(now); left > 0 && left <= settleLease {
+			select {
+			case <-ctx.Done():
+				return r, &wechat.UnavailableError{API: "api_query_auth", Err: errors.New("another replica is still at it")}
+			case <-time.After(leasePoll):
+			}
+			continue
+		}
+		leased := r
+		leased.Lease, leased.Tried = now.Add(settleLease), true
+		won, err := swap(ctx, p, key, raw, leased, codeKeep)
+		if err != nil {
+			return r, err
+		}
+		if won {
+			return p.exchange(ctx, id, r)
+		}
+	}
+}

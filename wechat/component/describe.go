@@ -1,0 +1,73 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wxgate/wechat"
+)
+
+func infoJob(appid string) string { return "info/" + appid }
+
+// describeLater asks what an account says of itself, beside. Nothing waits for
+// that but the operator's list and the messages, which are told by it apart.
+func (p *Platform) describeLater(ctx context.Context, appid string) error {
+	if err := p.queue.Schedule(ctx, p.queueName(), infoJob(appid), p.now()); err != nil {
+		return fmt.Errorf("component: noting an account: %w", err)
+	}
+	p.beside(ctx, func(ctx context.Context) {
+		if err := p.describe(ctx, appid); err != nil {
+			p.log.Info("WeChat did not describe an account; it is asked again", "appid", appid, "error", err)
+		}
+	})
+	return nil
+}
+
+// describe reads an account's description, and its refresh token if that is not
+// known.
+func (p *Platform) describe(ctx context.Context, appid string) error {
+	r, raw, err := load[tokenRecord](ctx, p, p.accountKey(appid))
+	if err != nil {
+		return err
+	}
+	if raw == nil || r.Account == nil || r.Account.Status != StatusAuthorized {
+		return p.queue.Done(ctx, p.queueName(), infoJob(appid))
+	}
+	about, err := p.ask(ctx, appid)
+	if err != nil && !isRefusal(err, notAuthorized) {
+		again := p.queue.Schedule(ctx, p.queueName(), infoJob(appid), p.now().Add(backOff(p.now().Sub(r.Account.GrantedAt))))
+		return errors.Join(err, again)
+	}
+	if err == nil {
+		if err := p.keepInfo(ctx, appid, about); err != nil {
+			return err
+		}
+	} else if err := p.gone(ctx, appid, r.Account); err != nil {
+		return err
+	}
+	return p.queue.Done(ctx, p.queueName(), infoJob(appid))
+}
+
+func (p *Platform) keepInfo(ctx context.Context, appid string, about wechat.AuthorizerInfo) error {
+	key := p.accountKey(appid)
+	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, found bool) error {
+		if !found || r.Account.Status != StatusAuthorized {
+			return errNoChange
+		}
+		r.Account.Info = &info{
+			Name: about.Name, UserName: about.UserName, Avatar: about.Avatar, Principal: about.Principal,
+			ServiceType: about.ServiceType, VerifyType: about.VerifyType, AccountStatus: about.AccountStatus,
+			MiniProgram: about.MiniProgram, At: p.now().UTC().Truncate(time.Second),
+		}
+		if len(about.Functions) > 0 {
+			r.Account.Functions = about.Functions
+		}
+		if about.RefreshToken != "" && p.open(r.Account.Refresh, key) == "" {
+			r.Account.Refresh, r.Account.Failure = p.seal(about.RefreshToken, key), ""
+		}
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,181 @@
+package component
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"wxgate/wechat"
+)
+
+const (
+	// listPage is how many accounts are asked for at once; WeChat allows 500.
+	listPage = 100
+	// syncEvery is how often the list is compared by itself.
+	syncEvery = 24 * time.Hour
+	syncRetry = 10 * time.Minute
+)
+
+// SyncReport is what came of comparing the store with WeChat's list.
+type SyncReport struct {
+	Listed   int `json:"listed"`   // accounts that WeChat lists
+	Added    int `json:"added"`    // of these, not authorized here before
+	Restored int `json:"restored"` // whose refresh token was lost, or had changed
+	Gone     int `json:"gone"`     // authorized here, and not any more by WeChat's word
+	// Missing are authorized accounts whose refresh token neither side tells: the
+	// code of their authorization was never exchanged. They have to authorize
+	// again, or to change their permission sets.
+	Missing []string `json:"missing"`
+}
+
+// Sync refills the store from WeChat's list of accounts (api_get_authorizer_list).
+// What is here and in order stays as it is.
+func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
+	report := SyncReport{Missing: []string{}}
+	began := p.now()
+	var listed []string
+	for offset := 0; ; offset += listPage {
+		var total int
+		var page []wechat.ListedAuthorizer
+		err := p.WithToken(ctx, func(token string) (err error) {
+			total, page, err = p.client.AuthorizerList(ctx, token, p.app.ID, offset, listPage)
+			return err
+		})
+		if err != nil {
+			return report, err
+		}
+		for _, one := range page {
+			if !validAppID(one.AppID) || slices.Contains(listed, one.AppID) {
+				continue // the list moved while it was read
+			}
+			listed = append(listed, one.AppID)
+			if err := p.adopt(ctx, one, began, &report); err != nil {
+				return report, err
+			}
+		}
+		if len(page) == 0 || offset+listPage >= total {
+			break
+		}
+	}
+	report.Listed = len(listed)
+	missing, err := p.unlisted(ctx, listed, began)
+	if err != nil {
+		return report, err
+	}
+	for _, a := range missing {
+		// Not on the list is no proof: it is long, and read in pages.
+		switch _, err := p.ask(ctx, a.AppID); {
+		case isRefusal(err, notAuthorized):
+			if err := p.gone(ctx, a.AppID, a); err != nil {
+				return report, err
+			}
+			report.Gone++
+		case err != nil:
+			return report, err
+		}
+	}
+	p.log.Info("the accounts were compared with WeChat's list", "listed", report.Listed, "added", report.Added,
+		"restored", report.Restored, "gone", report.Gone, "missing", len(report.Missing))
+	return report, nil
+}
+
+// adopt takes over what WeChat lists of an account, where it knows more.
+func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, began time.Time, report *SyncReport) error {
+	key := p.accountKey(one.AppID)
+	const (
+		kept = iota
+		added
+		restored
+	)
+	var what int
+	var event Notice
+	r, err := p.modifyAccount(ctx, one.AppID, func(r *tokenRecord, found bool) (err error) {
+		a := r.Account
+		refresh := p.open(a.Refresh, key)
+		what = kept
+		switch {
+		case found && laterOf(a.EndedAt, laterOf(a.GrantedAt, r.Access.MintedAt)).After(began):
+			return errNoChange // newer than the list
+		case a.Status == StatusPending && a.Failure == "" && one.RefreshToken == "":
+			return errNoChange // its code is being exchanged; before that WeChat tells nobody
+		case a.Status != StatusAuthorized:
+			// Before the record is written, as always.
+			if event, err = p.newNotice(ctx, NoticeAuthorized, one.AppID); err != nil {
+				return err
+			}
+			what = added
+			a.Status, a.GrantedAt, a.Exact, a.Grant = StatusAuthorized, one.AuthTime, true, ""
+			if one.AuthTime.Before(a.RevokedAt) {
+				a.GrantedAt = a.RevokedAt // whatever a push said, the list is newer
+			}
+			a.post(event)
+		case one.RefreshToken != "" && one.RefreshToken != refresh:
+			what = restored
+		}
+		switch {
+		case one.RefreshToken != "" && one.RefreshToken != refresh:
+			// Never none for one that is known.
+			a.Refresh, a.Failure, r.Access = p.seal(one.RefreshToken, key), "", access{}
+		case one.RefreshToken == "" && refresh == "" && a.Failure != noRefreshToken:
+			// In this write: a code that is exchanged meanwhile has the last word.
+			a.Failure, a.FailureAt = noRefreshToken, p.now()
+		case what == kept:
+			return errNoChange
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("component: taking over an account of WeChat's list: %w", err)
+	}
+	switch what {
+	case added:
+		report.Added++
+	case restored:
+		report.Restored++
+	}
+	if what != kept {
+		p.accountToken(one.AppID).forget()
+	}
+	if r.Account.Status != StatusAuthorized {
+		return nil
+	}
+	if p.open(r.Account.Refresh, key) == "" {
+		report.Missing = append(report.Missing, one.AppID)
+		p.log.Error("an account has no tokens", "appid", one.AppID, "todo", noRefreshToken)
+	}
+	if r.Account.Info == nil {
+		return p.describeLater(ctx, one.AppID)
+	}
+	return nil
+}
+
+// unlisted are the accounts that are authorized here, were so before the list was
+// read, and are not on it.
+func (p *Platform) unlisted(ctx context.Context, listed []string, began time.Time) (missing []*account, err error) {
+	slices.Sort(listed)
+	err = p.accounts(ctx, func(_ string, r tokenRecord) error {
+		_, there := slices.BinarySearch(listed, r.Account.AppID)
+		if !there && r.Account.Status == StatusAuthorized && r.Account.GrantedAt.Before(began) {
+			missing = append(missing, r.Account)
+		}
+		return nil
+	})
+	return missing, err
+}
+
+// syncDaily compares once a day, by one replica; if that dies or fails, by another
+// one soon.
+func (p *Platform) syncDaily(ctx context.Context) {
+	key := p.key("synced")
+	first, err := p.store.Create(ctx, key, []byte("1"), syncRetry)
+	if err != nil || !first {
+		return
+	}
+	if _, err = p.Sync(ctx); err == nil {
+		err = p.store.Put(ctx, key, []byte("1"), syncEvery)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("the accounts could not be compared with WeChat's list; it is tried again", "error", err)
+	}
+}
