@@ -44,6 +44,18 @@ func (s *Server) adminCalls() adminCalls {
 		"users/{id}/merge":    {"POST": s.merge},
 		"users/{id}/split":    {"POST": s.split},
 		"mp/menu":             {"GET": s.showMenu, "PUT": s.setMenu},
+
+		"component":                                    {"GET": s.ofPlatform(s.showPlatform)},
+		"component/authorizers":                        {"GET": s.ofPlatform(s.listAuthorizers)},
+		"component/authorizers/{appid}":                {"GET": s.ofPlatform(s.showAuthorizer)},
+		"component/authorizers/{appid}/options/{name}": {"GET": s.ofPlatform(s.showOption), "PUT": s.ofPlatform(s.setOption)},
+
+		"component/links":          {"POST": s.ofPlatform(s.makeLink)},
+		"component/sync":           {"POST": s.ofPlatform(s.syncAuthorizers)},
+		"component/templates":      {"GET": s.ofPlatform(s.showTemplates), "POST": s.ofPlatform(s.addTemplate)},
+		"component/templates/{id}": {"DELETE": s.ofPlatform(s.deleteTemplate)},
+		"component/drafts":         {"GET": s.ofPlatform(s.showDrafts)},
+		"component/fastregister":   {"POST": s.ofPlatform(s.registerMini)},
 	}
 }
 

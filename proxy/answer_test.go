@@ -185,7 +185,7 @@ func TestUpstreamsByPrefix(t *testing.T) {
 }
 
 func TestLocationIsCorrected(t *testing.T) {
-	s := &Server{hosts: newHosts(&url.URL{Scheme: "https", Host: "play.example.com"}, []string{"shop.example.com"})}
+	s := &Server{hosts: newHosts(&url.URL{Scheme: "https", Host: "play.example.com"}, []string{"shop.example.com"}, nil)}
 	v := &visit{host: "shop.example.com", target: &upstream{scheme: "http", host: "127.0.0.1:3000"}}
 	plain := &visit{host: "shop.example.com", target: &upstream{scheme: "http", host: "app:80"}}
 	for loc, want := range map[string]string{

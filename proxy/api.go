@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,6 +125,9 @@ func (s *Server) apiFail(c *apiCall, err error) {
 func apiProblem(err error) (*problem, string) {
 	var refusal *apiError
 	var weChat *wechat.APIError
+	if p, message := platformProblem(err); p != nil {
+		return p, message
+	}
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.problem, refusal.message
@@ -138,7 +142,7 @@ func apiProblem(err error) (*problem, string) {
 	case errors.Is(err, identity.ErrOnlyAccount):
 		return badRequest, "The account is the user's only one."
 	case errors.As(err, &weChat):
-		return wechatUnavailable, fmt.Sprintf("WeChat refused %s: errcode %d.", weChat.API, weChat.Code)
+		return weChatRefusal(weChat)
 	case isWeChatDown(err):
 		return wechatUnavailable, wechatUnavailable.message
 	case byYunxin(err):
@@ -156,14 +160,15 @@ func isWeChatDown(err error) bool {
 
 // json answers with one JSON value and a line break.
 func (c *apiCall) json(status int, body any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // people copy addresses out of it, with their &
+	if err := encoder.Encode(body); err != nil {
 		return err
 	}
 	c.Header().Set("Content-Type", "application/json; charset=utf-8")
 	c.WriteHeader(status)
-	_, err = c.Write(append(text, '\n'))
-	if err != nil {
+	if _, err := c.Write(text.Bytes()); err != nil {
 		panic(http.ErrAbortHandler) // nobody is there any more
 	}
 	return nil

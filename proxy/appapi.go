@@ -14,6 +14,7 @@ import (
 
 	"wxgate/identity"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 	"wxgate/yunxin"
 )
 
@@ -67,14 +68,9 @@ func loopbackHost(host string) bool {
 
 // appWeChat calls WeChat with the account's token.
 func (s *Server) appWeChat(c *apiCall, appID, path string) error {
-	var app wechat.App
-	for _, have := range []wechat.App{s.cfg.MP, s.cfg.Mini} {
-		if have.ID != "" && have.ID == appID {
-			app = have
-		}
-	}
-	if app.ID == "" {
-		return refused(notFound, "There is no service account or mini program with this appid here.")
+	app, err := s.appAccount(c.r.Context(), appID)
+	if err != nil {
+		return err
 	}
 	c.streamBoth()
 	res, err := s.tokens.Do(c.r.Context(), app, wechat.Call{
@@ -87,6 +83,31 @@ func (s *Server) appWeChat(c *apiCall, appID, path string) error {
 		return err
 	}
 	return c.relay(res)
+}
+
+// appAccount is the account that the app may act as: one of our own, or one that
+// authorized the third-party platform. The platform itself is none of them.
+func (s *Server) appAccount(ctx context.Context, appID string) (wechat.App, error) {
+	for _, own := range []wechat.App{s.cfg.MP, s.cfg.Mini} {
+		if own.ID != "" && own.ID == appID {
+			return own, nil
+		}
+	}
+	p := s.cfg.Component
+	if p == nil {
+		return wechat.App{}, refused(notFound, "There is no service account or mini program with this appid here.")
+	}
+	switch a, found, err := findAuthorizer(ctx, p, appID); {
+	case err != nil:
+		return wechat.App{}, err
+	case !found:
+		return wechat.App{}, refused(notFound, "There is no service account or mini program with this appid here, and none that authorized the third-party platform.")
+	case a.Status == component.StatusPending:
+		return wechat.App{}, refused(wechatUnavailable, "The authorization of this account is not completed yet; try again soon.")
+	case a.Status != component.StatusAuthorized:
+		return wechat.App{}, component.ErrNotAuthorized
+	}
+	return wechat.App{ID: appID}, nil
 }
 
 // appYunxin signs a call to Yunxin.

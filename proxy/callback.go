@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"wxgate/identity"
 	"wxgate/session"
 )
 
@@ -25,14 +24,14 @@ func (s *Server) callback(v *visit) {
 		return
 	}
 	query, err := url.ParseQuery(v.r.URL.RawQuery)
-	if err != nil || len(query["code"]) > 1 || len(query["state"]) > 1 {
-		s.fail(v, badRequest, errors.New("code or state is doubled, or the query is malformed"))
+	if err != nil || len(query["code"]) > 1 || len(query["state"]) > 1 || len(query["appid"]) > 1 {
+		s.fail(v, badRequest, errors.New("code, state or appid is doubled, or the query is malformed"))
 		return
 	}
 	code, state := query.Get("code"), query.Get("state")
 	logins := s.cfg.Sessions.Logins(v.r.Header)
 	p, ok := logins.Find(state)
-	if !ok {
+	if !ok || p.Channel == "" || s.homeOf(p) != v.host { // without a channel it is no login of WeChat's
 		s.strayed(v, query.Has("again"))
 		return
 	}
@@ -45,6 +44,12 @@ func (s *Server) callback(v *visit) {
 		}
 		s.metrics.login(p.Channel, stepDenied)
 		s.retryLogin(v, p, why, errors.New("no usable code came back"))
+		return
+	}
+	if query.Has("appid") && query.Get("appid") != p.AppID {
+		// On behalf of an account WeChat names it. A code of another one would
+		// be exchanged in vain at best.
+		s.retryLogin(v, p, invalidCode, errors.New("the code that came back is another account's"))
 		return
 	}
 
@@ -146,11 +151,11 @@ func (s *Server) strayed(v *visit, again bool) {
 	case !again || s.overtaken(v):
 		s.toLogin(v, loginQuery{next: "/", again: true})
 	default:
-		d := pageData{ActionURL: s.loginURL(s.hosts.public, loginQuery{next: "/"})}
+		d := pageData{ActionURL: s.loginURL(v.host, loginQuery{next: "/"})}
 		if len(s.cfg.Sessions.Logins(v.r.Header).Pending) == 0 {
 			d.Detail = s.cookieAdvice()
 		}
-		s.metrics.login(identity.ChannelMP, stepStateLost)
+		s.metrics.login(s.accountOn(v.host).channel, stepStateLost)
 		s.failPage(v, stateLost, errors.New("the login did not come back with this browser's cookie, again"), d)
 	}
 }

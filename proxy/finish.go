@@ -45,7 +45,7 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	}
 	if p.Scope != scopeBase && token.AccessToken != "" {
 		s.addProfile(ctx, log, &login, token)
-		if p.Channel == identity.ChannelMP {
+		if (account{p.Channel, p.AppID}).insideWeChat() {
 			s.keepConsent(ctx, log, p, token)
 		}
 	}
@@ -54,7 +54,7 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 		return failed(failedStore, "the user could not be stored", err)
 	}
 	s.noteResolution(ctx, log, res)
-	if p.Channel == identity.ChannelMP && p.Scope == scopeBase {
+	if p.Scope == scopeBase {
 		s.freshenProfile(ctx, log, p, login.OpenID, res.User)
 	}
 	if res.User.Status == identity.StatusBlocked {

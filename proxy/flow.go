@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -15,6 +16,8 @@ const (
 	// scopePair marks a pending login that a phone confirms. It is no scope of
 	// WeChat's: no code ever comes back for it.
 	scopePair = "pair"
+	// scopeMini is that of a mini program's codes, which know none.
+	scopeMini = ""
 )
 
 // flow is a way to log in, or the page that stands in for one.
@@ -22,10 +25,10 @@ type flow int
 
 const (
 	flowNone     flow = iota // nothing that is configured works there
-	flowMP                   // WeChat's login inside WeChat, by the service account
+	flowMP                   // WeChat's login inside WeChat, by the account of the host
 	flowFrame                // WeChat's QR code inside our page, by the website app
 	flowRedirect             // WeChat's QR page, by the website app
-	flowPair                 // our QR code: the phone logs in by the service account
+	flowPair                 // our QR code: the phone logs in by the account of the host
 	flowOpen                 // the address to open inside WeChat instead
 	flowQR                   // stands for the operator's choice among the QR codes
 )
@@ -79,23 +82,24 @@ func clientOf(b wechat.Browser) client {
 	return clientDesktop
 }
 
-// flow chooses how a login runs. It is asked once, at the login's start: the
+// flow chooses how a login to a host runs. It is asked at the login's start: the
 // User-Agent is a hint and no evidence, and the return from WeChat reads what
-// was chosen from the browser's login cookie.
-func (s *Server) flow(b wechat.Browser, via string) flow {
+// was chosen from the browser's login cookie. Where the login runs on another
+// host than it was asked for, that one comes to the same flow.
+func (s *Server) flow(b wechat.Browser, via, host string) flow {
 	wishes, named := flowsVia[via]
 	if !named {
 		wishes = flows[clientOf(b)]
 	}
 	for _, f := range wishes {
 		if f != flowQR {
-			if s.possible(f) {
+			if s.accountFor(f, host).appID != "" {
 				return f
 			}
 			continue
 		}
 		for _, f := range flowsQR[s.cfg.QR] {
-			if s.possible(f) {
+			if s.accountFor(f, host).appID != "" {
 				return f
 			}
 		}
@@ -103,43 +107,37 @@ func (s *Server) flow(b wechat.Browser, via string) flow {
 	return flowNone
 }
 
-// possible reports that the app which a flow needs is configured.
-func (s *Server) possible(f flow) bool {
-	switch f {
-	case flowMP, flowPair, flowOpen:
-		return s.cfg.MP.ID != ""
-	case flowFrame, flowRedirect:
-		return s.cfg.Web.ID != ""
+// byWebsite reports that a flow is the website app's.
+func (f flow) byWebsite() bool { return f == flowFrame || f == flowRedirect }
+
+// accountFor is the account that a flow logs in to a host with. Without an appid
+// it is not configured.
+func (s *Server) accountFor(f flow, host string) account {
+	if f.byWebsite() {
+		return account{identity.ChannelWeb, s.cfg.Web.ID}
 	}
-	return false
+	return s.accountOn(host)
 }
 
-// account is the app that a flow logs in with, as the pending login keeps it.
-func (s *Server) account(f flow, profile bool) (channel, appID, scope string) {
+// home is where a flow to a host runs: WeChat returns to a domain of the account.
+func (s *Server) home(f flow, host string) string {
+	if f.byWebsite() {
+		return s.hosts.public
+	}
+	return s.hosts.home(host)
+}
+
+// scopeOf is what a flow asks WeChat for.
+func scopeOf(f flow, profile bool) string {
 	switch {
-	case f == flowFrame || f == flowRedirect:
-		return identity.ChannelWeb, s.cfg.Web.ID, scopeLogin // always with the profile
+	case f.byWebsite():
+		return scopeLogin // always with the profile
 	case f == flowPair:
-		return identity.ChannelMP, s.cfg.MP.ID, scopePair
+		return scopePair
 	case profile:
-		return identity.ChannelMP, s.cfg.MP.ID, scopeUserInfo
+		return scopeUserInfo
 	}
-	return identity.ChannelMP, s.cfg.MP.ID, scopeBase
-}
-
-// errNoSuchApp says that the app of a pending login is not configured any more.
-var errNoSuchApp = errors.New("the app of this login is not configured any more")
-
-// app is the app that a pending login was begun with: its code is worth
-// something with this app's secret only.
-func (s *Server) app(p session.Pending) (wechat.App, error) {
-	app := map[string]wechat.App{
-		identity.ChannelMP: s.cfg.MP, identity.ChannelWeb: s.cfg.Web, identity.ChannelMobile: s.cfg.Mobile,
-	}[p.Channel]
-	if app.ID == "" || app.ID != p.AppID || p.Scope == scopePair {
-		return wechat.App{}, errNoSuchApp
-	}
-	return app, nil
+	return scopeBase
 }
 
 // viaOf keeps a login that is begun anew on the way that it was on, where the
@@ -149,8 +147,8 @@ func (s *Server) viaOf(v *visit, p session.Pending) string {
 	if p.Scope == scopeLogin || p.Scope == scopePair {
 		via = "qr"
 	}
-	b := wechat.Detect(v.r.UserAgent())
-	if s.flow(b, "") == s.flow(b, via) {
+	b, host := wechat.Detect(v.r.UserAgent()), cmp.Or(p.Host, s.hosts.public)
+	if s.flow(b, "", host) == s.flow(b, via, host) {
 		return ""
 	}
 	return via
@@ -160,7 +158,10 @@ func (s *Server) viaOf(v *visit, p session.Pending) string {
 // nothing about it, so the page speaks to the operator.
 func (s *Server) noFlow(v *visit) {
 	detail := detailNoAccount
-	if s.cfg.MP.ID == "" && s.cfg.Web.ID != "" {
+	switch {
+	case s.cfg.Component != nil:
+		detail = detailNoHostAccount
+	case s.cfg.Web.ID != "":
 		detail = detailNoServiceAccount
 	}
 	s.failPage(v, wechatMisconfigured, errors.New("no app of WeChat is configured for this kind of client"), pageData{Detail: detail})
@@ -179,20 +180,26 @@ func (s *Server) sendOff(v *visit, f flow, p session.Pending, q loginQuery) {
 		s.framePage(v, p)
 	case flowPair:
 		s.pairing.begin(v, p, q.profile)
-	default:
+	case flowRedirect:
 		v.outcome = outcomeRedirected
-		s.redirect(v, http.StatusFound, s.weChatPage(v, f, p))
+		s.redirect(v, http.StatusFound, s.cfg.WeChat.QRConnectURL(s.qrConnect(v, p)))
+	default:
+		s.authorize(v, p)
 	}
 }
 
-// weChatPage is the address of WeChat's own page for a login.
-func (s *Server) weChatPage(v *visit, f flow, p session.Pending) string {
-	if f == flowMP {
-		return s.cfg.WeChat.AuthorizeURL(wechat.Authorize{
-			AppID: p.AppID, RedirectURI: s.callbackURL(p.Again), Scope: p.Scope, State: p.State,
-		})
+// authorize sends a browser inside WeChat to WeChat's page for a login.
+func (s *Server) authorize(v *visit, p session.Pending) {
+	by, err := s.speaker(p)
+	if err != nil {
+		s.fail(v, internalError, err)
+		return
 	}
-	return s.cfg.WeChat.QRConnectURL(s.qrConnect(v, p))
+	v.outcome = outcomeRedirected
+	s.redirect(v, http.StatusFound, s.cfg.WeChat.AuthorizeURL(wechat.Authorize{
+		AppID: p.AppID, RedirectURI: s.callbackURL(v.host, p.Again), Scope: p.Scope, State: p.State,
+		ComponentAppID: by.componentAppID(),
+	}))
 }
 
 // conclude gives the browser the session that a login came to, in place of the

@@ -9,6 +9,7 @@ import (
 	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 	"wxgate/wechat/wechattest"
 )
 
@@ -53,33 +54,51 @@ func TestFlow(t *testing.T) {
 	} {
 		for i, c := range setups {
 			s := &Server{cfg: c}
-			if got := s.flow(wechat.Detect(tt.agent), tt.via); got != tt.want[i] {
+			if got := s.flow(wechat.Detect(tt.agent), tt.via, ""); got != tt.want[i] {
 				t.Errorf("%s with setup %d: flow %d, want %d", tt.what, i, got, tt.want[i])
 			}
 		}
 	}
 }
 
-// What was chosen at the start decides about app and secret.
-func TestAppOfPendingLogin(t *testing.T) {
-	s := &Server{cfg: Config{
-		MP: wechat.App{ID: testAppID, Secret: "m"}, Web: wechat.App{ID: webAppID, Secret: "w"},
-	}}
+// What was chosen at the start decides about account and secret, as long as the
+// login's host is still that account's.
+func TestAccountOfPendingLogin(t *testing.T) {
+	s := &Server{
+		cfg: Config{
+			MP: wechat.App{ID: testAppID, Secret: "m"}, Web: wechat.App{ID: webAppID, Secret: "w"}, Mini: wechat.App{ID: testMini.ID, Secret: "p"},
+			Component: component.New(component.Config{}),
+		},
+		hosts: newHosts(&url.URL{Scheme: "https", Host: "a.example"}, []string{"b.example"}, map[string]string{"C.example": "wx00000000000000e5", "d.example": testAppID}),
+	}
+	behalf := func(appID string) speaker { return behalfSpeaker{s.cfg.Component, appID} }
+	own := func(id, secret string) speaker { return ownSpeaker{app: wechat.App{ID: id, Secret: secret}} }
 	for _, tt := range []struct {
 		p    session.Pending
-		want string
+		want speaker
 	}{
-		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopeBase}, "m"},
-		{session.Pending{Channel: identity.ChannelWeb, AppID: webAppID, Scope: scopeLogin}, "w"},
-		{session.Pending{Channel: identity.ChannelMP, AppID: webAppID, Scope: scopeBase}, ""},
-		{session.Pending{Channel: identity.ChannelWeb, AppID: testAppID, Scope: scopeLogin}, ""},
-		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopePair}, ""},
-		{session.Pending{Channel: identity.ChannelMobile, AppID: ""}, ""},
-		{session.Pending{Channel: "other", AppID: testAppID}, ""},
+		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopeBase}, own(testAppID, "m")},
+		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopeBase, Host: "b.example"}, own(testAppID, "m")},
+		{session.Pending{Channel: identity.ChannelMini, AppID: testMini.ID}, own(testMini.ID, "p")},
+		{session.Pending{Channel: identity.ChannelWeb, AppID: webAppID, Scope: scopeLogin}, own(webAppID, "w")},
+		{session.Pending{Channel: identity.ChannelWeb, AppID: webAppID, Scope: scopeLogin, Host: "c.example"}, own(webAppID, "w")},
+		{session.Pending{Channel: identity.ChannelMP, AppID: webAppID, Scope: scopeBase}, nil},
+		{session.Pending{Channel: identity.ChannelWeb, AppID: testAppID, Scope: scopeLogin}, nil},
+		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopePair}, nil},
+		{session.Pending{Channel: identity.ChannelMobile, AppID: ""}, nil},
+		{session.Pending{Channel: "other", AppID: testAppID}, nil},
+
+		{session.Pending{Channel: identity.ChannelComponent, AppID: "wx00000000000000e5", Scope: scopeBase, Host: "c.example"}, behalf("wx00000000000000e5")},
+		{session.Pending{Channel: identity.ChannelComponent, AppID: testAppID, Scope: scopeUserInfo, Host: "d.example"}, behalf(testAppID)},
+		{session.Pending{Channel: identity.ChannelComponent, AppID: "wx00000000000000e5", Scope: scopePair, Host: "c.example"}, nil},
+		{session.Pending{Channel: identity.ChannelComponent, AppID: "wx00000000000000e5", Scope: scopeBase, Host: "d.example"}, nil},
+		{session.Pending{Channel: identity.ChannelComponent, AppID: "wx00000000000000e5", Scope: scopeBase}, nil},
+		{session.Pending{Channel: identity.ChannelComponent, AppID: testAppID, Scope: scopeBase}, nil},
+		{session.Pending{Channel: identity.ChannelMP, AppID: testAppID, Scope: scopeBase, Host: "d.example"}, nil},
 	} {
-		app, err := s.app(tt.p)
-		if app.Secret != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("%+v: app %q, %v", tt.p, app.Secret, err)
+		got, err := s.speaker(tt.p)
+		if got != tt.want || (err == nil) != (tt.want != nil) {
+			t.Errorf("%+v: %v, %v", tt.p, got, err)
 		}
 	}
 }

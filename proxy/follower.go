@@ -9,6 +9,7 @@ import (
 	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 )
 
 const (
@@ -33,6 +34,16 @@ const (
 type followers struct {
 	s *Server
 
+	mu sync.Mutex
+	of map[account]*asker
+}
+
+// asker asks about the people of one account. What WeChat refuses to one account
+// says nothing of another.
+type asker struct {
+	s *Server
+	account
+
 	mu      sync.Mutex
 	asked   map[string]time.Time // by openid, when
 	swept   time.Time            // when those whose pause is over were dropped
@@ -40,25 +51,45 @@ type followers struct {
 	pause   time.Time // until when nobody is asked about
 }
 
-func newFollowers(s *Server) *followers { return &followers{s: s, asked: map[string]time.Time{}} }
+func newFollowers(s *Server) *followers { return &followers{s: s, of: map[account]*asker{}} }
+
+func (f *followers) asker(a account) *asker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := f.of[a]
+	if known == nil {
+		known = &asker{s: f.s, account: a, asked: map[string]time.Time{}}
+		f.of[a] = known
+	}
+	return known
+}
 
 // afterLogin asks about the person of a silent login, now and then.
 func (f *followers) afterLogin(ctx context.Context, p session.Pending, openID string, u *identity.User) {
-	if p.AppID == f.s.cfg.MP.ID && p.Scope == scopeBase && f.begin(openID, u, false) {
-		f.ask(ctx, p.AppID, openID)
+	if p.Scope == scopeBase {
+		f.asker(account{p.Channel, p.AppID}).about(ctx, openID, u, false)
 	}
 }
 
 // afterSubscribe asks about a person who just became a follower, whatever the
 // answer was before.
 func (f *followers) afterSubscribe(ctx context.Context, appID, openID string, u *identity.User) {
-	if f.begin(openID, u, true) {
-		f.ask(ctx, appID, openID)
+	a := account{identity.ChannelComponent, appID}
+	if appID == f.s.cfg.MP.ID {
+		a.channel = identity.ChannelMP
+	}
+	f.asker(a).about(ctx, openID, u, true)
+}
+
+// about asks about a person, unless it would be in vain. It does not wait.
+func (f *asker) about(ctx context.Context, openID string, u *identity.User, news bool) {
+	if f.begin(openID, u, news) {
+		f.ask(ctx, openID)
 	}
 }
 
 // begin reports that the question is to be asked.
-func (f *followers) begin(openID string, u *identity.User, news bool) bool {
+func (f *asker) begin(openID string, u *identity.User, news bool) bool {
 	if u.Unionids[f.s.cfg.Platform] != "" {
 		return false
 	}
@@ -84,7 +115,7 @@ func (f *followers) begin(openID string, u *identity.User, news bool) bool {
 	return true
 }
 
-func (f *followers) ask(ctx context.Context, appID, openID string) {
+func (f *asker) ask(ctx context.Context, openID string) {
 	f.s.beside(ctx, func(ctx context.Context) {
 		defer func() {
 			f.mu.Lock()
@@ -95,17 +126,17 @@ func (f *followers) ask(ctx context.Context, appID, openID string) {
 		if unionID == "" {
 			return
 		}
-		if err := f.learn(ctx, appID, openID, unionID); err != nil {
+		if err := f.learn(ctx, openID, unionID); err != nil {
 			f.s.log.Warn("a follower's unionid could not be stored; the next login asks again", "error", err)
 		}
 	})
 }
 
 // unionID asks WeChat, "" for no answer.
-func (f *followers) unionID(ctx context.Context, openID string) string {
+func (f *asker) unionID(ctx context.Context, openID string) string {
 	ctx, cancel := context.WithTimeout(ctx, followerLimit)
 	defer cancel()
-	subscribed, unionID, err := f.s.tokens.Follower(ctx, f.s.cfg.MP, openID)
+	subscribed, unionID, err := f.s.tokens.Follower(ctx, f.s.serverApp(f.account), openID)
 	switch {
 	case err != nil:
 		f.failed(err)
@@ -117,14 +148,14 @@ func (f *followers) unionID(ctx context.Context, openID string) string {
 	return unionID
 }
 
-func (f *followers) learn(ctx context.Context, appID, openID, unionID string) error {
+func (f *asker) learn(ctx context.Context, openID, unionID string) error {
 	users := f.s.cfg.Users
-	u, found, err := users.Find(ctx, appID, openID)
+	u, found, err := users.Find(ctx, f.appID, openID)
 	if err != nil || !found || u.Withdrawn() {
 		return err // nothing more is to be known about who took the consent back
 	}
 	res, known, err := users.Learn(ctx, identity.Login{
-		Platform: f.s.cfg.Platform, Channel: identity.ChannelMP, AppID: appID, OpenID: openID, UnionID: unionID, At: f.s.now(),
+		Platform: f.s.cfg.Platform, Channel: f.channel, AppID: f.appID, OpenID: openID, UnionID: unionID, At: f.s.now(),
 	})
 	if err != nil || !known {
 		return err
@@ -135,32 +166,50 @@ func (f *followers) learn(ctx context.Context, appID, openID, unionID string) er
 }
 
 // failed says once for each pause why nobody is asked about.
-func (f *followers) failed(err error) {
+func (f *asker) failed(err error) {
 	api, refused := errors.AsType[*wechat.APIError](err)
-	if !refused {
+	lapsed := errors.Is(err, component.ErrNotAuthorized) || errors.Is(err, component.ErrNoGrant)
+	if !refused && !lapsed {
 		if f.rest(followerOutage) {
-			f.s.log.Warn("WeChat does not tell who followers are; later logins ask again", "error", err)
+			f.s.log.Warn("WeChat does not tell who followers are; later logins ask again", "appid", f.appID, "error", err)
 		}
 		return
 	}
-	if api.Code == invalidOpenID || api.Kind() == wechat.KindUser {
+	if refused && (api.Code == invalidOpenID || api.Kind() == wechat.KindUser) {
 		return // about this person alone
 	}
-	if !f.rest(followerPause) {
-		return
+	if f.rest(followerPause) {
+		f.s.log.Warn("WeChat does not tell who followers are: people who log in silently stay apart from their PC",
+			"appid", f.appID, "todo", f.advice(api), "error", err)
 	}
-	advice := "see WeChat's list of error codes"
+}
+
+// advice is what an operator can do about a refusal; nil stands for one that
+// needed no call.
+func (f *asker) advice(api *wechat.APIError) string {
+	onBehalf := f.channel == identity.ChannelComponent
 	switch {
+	case api == nil || onBehalf && api.Code == 61003:
+		return "the account has to authorize the third-party platform again; make a link for it with POST /admin/component/links"
 	case api.Code == 40164 || api.Code == 61004 || api.Code == 89503:
-		advice = "add this machine's outgoing address to the account's IP allow-list (IP白名单) in the console at mp.weixin.qq.com"
-	case api.Code == 48001:
-		advice = "only a verified service account may ask for its followers; see 接口权限 in the console at mp.weixin.qq.com"
+		if onBehalf {
+			return "add this machine's outgoing address to the third-party platform's IP allow-list (白名单IP地址列表) in the console at open.weixin.qq.com"
+		}
+		return "add this machine's outgoing address to the account's IP allow-list (IP白名单) in the console at mp.weixin.qq.com"
+	case api.Code == 48001 || api.Code == 61007:
+		if onBehalf {
+			return "only a verified service account that granted the permission set of user management (用户管理) may be asked for its followers"
+		}
+		return "only a verified service account may ask for its followers; see 接口权限 in the console at mp.weixin.qq.com"
 	case api.Kind() == wechat.KindConfig:
-		advice = "check WXGATE_MP_APP_ID and WXGATE_MP_APP_SECRET"
+		if onBehalf {
+			return "check WXGATE_COMPONENT_APP_ID, WXGATE_COMPONENT_APP_SECRET and that the ticket arrives; see GET /admin/component"
+		}
+		return "check WXGATE_MP_APP_ID and WXGATE_MP_APP_SECRET"
 	case api.Kind() == wechat.KindBusy:
-		advice = "WeChat is busy, or the account's quota is used up"
+		return "WeChat is busy, or the account's quota is used up"
 	}
-	f.s.log.Warn("WeChat does not tell who followers are: people who log in silently stay apart from their PC", "errcode", api.Code, "todo", advice, "error", err)
+	return "see WeChat's list of error codes"
 }
 
 // invalidOpenID is WeChat's errcode for an openid of another account, or of
@@ -168,7 +217,7 @@ func (f *followers) failed(err error) {
 const invalidOpenID = 40003
 
 // rest begins a pause, and reports whether there was none.
-func (f *followers) rest(d time.Duration) bool {
+func (f *asker) rest(d time.Duration) bool {
 	now := f.s.now()
 	f.mu.Lock()
 	defer f.mu.Unlock()

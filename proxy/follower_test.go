@@ -330,7 +330,7 @@ func TestFollowersFailTogether(t *testing.T) {
 // What is remembered of people is bounded.
 func TestFollowersMemory(t *testing.T) {
 	w := newWorld(t, 1, nil)
-	f := w.replica(0).followers
+	f := w.replica(0).followers.asker(account{identity.ChannelMP, testAppID})
 	u := &identity.User{}
 	for i := range maxFollowersAsked {
 		if !f.begin(fmt.Sprint("o", i), u, false) {

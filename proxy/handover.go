@@ -11,7 +11,7 @@ import (
 )
 
 // WeChat returns to one or two registered domains only. A host that cannot
-// share cookies with the public one logs in there and takes the result over:
+// share cookies with the public one, A, logs in there and takes the result over:
 //
 //	B login ─ pending login in B's cookie ─→ A login?bind=… ─→ WeChat ─→ A callback
 //	  ↑                                                                     │
@@ -19,6 +19,9 @@ import (
 //
 // The code never leaves A. The ticket is sealed, lives a minute, names B, and
 // is worth something only to the browser that holds the pending login at B.
+//
+// A host that is assigned to an account of its own logs in by itself inside
+// WeChat; only the website app returns to the public host for it too.
 
 // sharesCookies reports that a host sees the public host's cookies.
 func (s *Server) sharesCookies(host string) bool {
@@ -29,13 +32,13 @@ func (s *Server) sharesCookies(host string) bool {
 	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
 }
 
-// loginElsewhere begins a login on a host that is not the public one. Where the
-// cookies are shared the login just runs there; else what it is for stays here
-// and only its binding goes along.
-func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
+// loginElsewhere begins a login that runs on another host, its home. Where what
+// it is for is on yet another host, or the cookies are shared, it goes there as
+// it is; else what it is for stays here and only its binding goes along.
+func (s *Server) loginElsewhere(v *visit, q loginQuery, home, host, next string) {
 	q.next = s.location(host, next)
-	if s.sharesCookies(v.host) || host != v.host {
-		s.redirect(v, http.StatusFound, s.loginURL(s.hosts.public, q))
+	if host != v.host || s.sharesCookies(host) {
+		s.redirect(v, http.StatusFound, s.loginURL(home, q))
 		return
 	}
 	logins := s.cfg.Sessions.Logins(v.r.Header)
@@ -50,7 +53,14 @@ func (s *Server) loginElsewhere(v *visit, q loginQuery, host, next string) {
 	q.bind = session.BindingOf(p.State)
 	q.next = s.location(host, "/") // the path stays in this host's cookie
 	v.outcome = outcomeRedirected
-	s.redirect(v, http.StatusFound, s.loginURL(s.hosts.public, q))
+	s.redirect(v, http.StatusFound, s.loginURL(home, q))
+}
+
+// mayHandOver reports that a session of this host may become one of a host whose
+// login would be by the given account. A host that is assigned to an account of
+// its own gets nobody by the account of this one.
+func (s *Server) mayHandOver(l *live, by account, host string) bool {
+	return s.accountOn(host) == s.accountOn(s.hosts.public) || by == account{l.session.Channel, l.session.AppID}
 }
 
 // handOver sends a browser with a fresh or running session at the public host

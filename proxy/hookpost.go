@@ -60,8 +60,8 @@ func (f *hookFailure) Error() string {
 }
 
 // post sends an event once, and returns nil if it was acknowledged.
-func (h *hooks) post(ctx context.Context, n identity.Notice) *hookFailure {
-	body, err := json.Marshal(n)
+func (h *hooks) post(ctx context.Context, event any) *hookFailure {
+	body, err := json.Marshal(event)
 	if err != nil {
 		return &hookFailure{reason: err.Error()}
 	}

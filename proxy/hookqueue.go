@@ -20,16 +20,17 @@ const (
 
 // hookEntry is an entry of the queue.
 type hookEntry struct {
-	key          string
-	user, notice string
-	since        time.Time // when its event was found missing; zero if it was not
+	key   string
+	owner hookOwner
+	event string
+	since time.Time // when its event was found missing; zero if it was not
 }
 
 // hookMissing begins the key of an entry whose event was missing, followed by
 // the Unix time of that and the first key.
 const hookMissing = "missing/"
 
-func parseHookEntry(key string) (e hookEntry, ok bool) {
+func (h *hooks) parse(key string) (e hookEntry, ok bool) {
 	first := key
 	if rest, missing := strings.CutPrefix(key, hookMissing); missing {
 		var unix string
@@ -41,8 +42,13 @@ func parseHookEntry(key string) (e hookEntry, ok bool) {
 		e.since = time.Unix(seconds, 0)
 	}
 	e.key = key
-	e.user, e.notice, _, ok = identity.ParseNoticeKey(first)
-	return e, ok
+	for _, box := range h.boxes {
+		if id, event, ok := box.parse(first); ok {
+			e.owner, e.event = hookOwner{box, id}, event
+			return e, true
+		}
+	}
+	return e, false
 }
 
 // hookWait is how long something of that age waits for its next attempt: as
@@ -55,16 +61,16 @@ func hookWait(age time.Duration) time.Duration {
 
 // delivered forgets an event that was acknowledged, and returns the entries
 // that are left.
-func (h *hooks) delivered(ctx context.Context, user string, n identity.Notice, held []hookEntry) (left []hookEntry, err error) {
+func (h *hooks) delivered(ctx context.Context, owner hookOwner, done hookEvent, held []hookEntry) (left []hookEntry, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookNote)
 	defer cancel()
-	if err := h.s.cfg.Users.Delivered(ctx, user, n.ID); err != nil {
+	if err := owner.box.delivered(ctx, owner.id, done.id); err != nil {
 		return nil, err
 	}
-	keys := []string{identity.NoticeKey(n.User, n.ID)}
+	keys := []string{done.key}
 	for _, e := range held {
 		switch {
-		case e.notice != n.ID:
+		case e.event != done.id:
 			left = append(left, e)
 		case !slices.Contains(keys, e.key):
 			keys = append(keys, e.key)
@@ -78,16 +84,16 @@ func (h *hooks) delivered(ctx context.Context, user string, n identity.Notice, h
 	return left, nil
 }
 
-// postpone moves all entries of a user to one time, so that they cost one
+// postpone moves all entries of an owner to one time, so that they cost one
 // attempt. An event whose entry was given up too early gets one again.
-func (h *hooks) postpone(ctx context.Context, held []hookEntry, list []identity.Notice, at time.Time) error {
+func (h *hooks) postpone(ctx context.Context, held []hookEntry, list []hookEvent, at time.Time) error {
 	var keys []string
 	for _, e := range held {
 		keys = append(keys, e.key)
 	}
-	for _, n := range list {
-		if !slices.ContainsFunc(held, func(e hookEntry) bool { return e.notice == n.ID }) {
-			keys = append(keys, identity.NoticeKey(n.User, n.ID))
+	for _, event := range list {
+		if !slices.ContainsFunc(held, func(e hookEntry) bool { return e.event == event.id }) {
+			keys = append(keys, event.key)
 		}
 	}
 	for _, key := range keys {

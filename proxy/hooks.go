@@ -37,11 +37,11 @@ const (
 	hookWarnEvery              = time.Minute
 )
 
-// hooks posts events to the app, each at least once and those of a user in
-// their order. Any replica may send any event; all that is known about it is in
-// the store.
+// hooks posts events to the app, each at least once and those of a user, or of
+// an account that authorized the third-party platform, in their order. Any replica
+// may send any event; all that is known about it is in the store.
 //
-// Order: the events of a user are a list in its record, which grows at its end
+// Order: the events of an owner are a list in its record, which grows at its end
 // and loses only what was acknowledged or taken back. Only its first one is ever
 // sent, so an event is not sent before all earlier ones were acknowledged. A
 // claim on the event lets one replica at a time send it, and outlives the
@@ -51,11 +51,13 @@ const (
 // answer than we wait.
 //
 // Nothing is lost: the queue's entry is there before the event is. Whichever
-// entry of a user comes up, all events of that user are sent, and an entry goes
+// entry of an owner comes up, all events of that owner are sent, and an entry goes
 // only when its event was acknowledged or was not there for [hookUnwritten].
 type hooks struct {
 	s      *Server
 	client *http.Client
+	// boxes are all that hold events.
+	boxes []*outbox
 	// failing says that the app took nothing lately: then one event is tried
 	// after the other, and the first may be enough to know.
 	failing bool
@@ -64,7 +66,13 @@ type hooks struct {
 	told   bool
 }
 
-func newHooks(s *Server) *hooks { return &hooks{s: s, client: newHookClient()} }
+func newHooks(s *Server) *hooks {
+	h := &hooks{s: s, client: newHookClient(), boxes: []*outbox{userOutbox(s.cfg.Users)}}
+	if s.cfg.Component != nil {
+		h.boxes = append(h.boxes, authorizerOutbox(s.cfg.Component))
+	}
+	return h
+}
 
 // run delivers what is due until ctx ends.
 func (h *hooks) run(ctx context.Context) {
@@ -107,7 +115,7 @@ func (h *hooks) step(ctx context.Context, pause time.Duration) time.Duration {
 		return pause
 	}
 	if r.failure != nil {
-		r.warn(ctx, "the app does not take an event; it is tried again, those of other users go on", slog.Int("failed", r.failed))
+		r.warn(ctx, "the app does not take an event; it is tried again, those of others go on", slog.Int("failed", r.failed))
 	}
 	if err != nil {
 		// The store's, whose watch has said so.
@@ -130,7 +138,7 @@ type hookRound struct {
 	delivered int
 	failed    int
 	failure   *hookFailure // the last one, and whose it was
-	event     identity.Notice
+	event     hookEvent
 }
 
 func (h *hooks) round(ctx context.Context) (*hookRound, error) {
@@ -140,10 +148,10 @@ func (h *hooks) round(ctx context.Context) (*hookRound, error) {
 		return r, err
 	}
 	r.full = len(keys) == hookBatch
-	var users []string
-	entries := map[string][]hookEntry{}
+	var owners []hookOwner
+	entries := map[hookOwner][]hookEntry{}
 	for _, key := range keys {
-		e, ok := parseHookEntry(key)
+		e, ok := h.parse(key)
 		if !ok {
 			// Another version's.
 			if err := h.s.cfg.Queue.Schedule(ctx, identity.QueueNotices, key, r.began.Add(hookForeign)); err != nil {
@@ -151,18 +159,18 @@ func (h *hooks) round(ctx context.Context) (*hookRound, error) {
 			}
 			continue
 		}
-		if entries[e.user] == nil {
-			users = append(users, e.user)
+		if entries[e.owner] == nil {
+			owners = append(owners, e.owner)
 		}
-		entries[e.user] = append(entries[e.user], e)
+		entries[e.owner] = append(entries[e.owner], e)
 	}
 	var visits errgroup.Group
 	visits.SetLimit(hookParallel)
 	if h.failing {
 		visits.SetLimit(1)
 	}
-	for _, user := range users {
-		visits.Go(func() error { return r.visit(ctx, user, entries[user]) })
+	for _, owner := range owners {
+		visits.Go(func() error { return r.visit(ctx, owner, entries[owner]) })
 	}
 	return r, visits.Wait()
 }
@@ -180,11 +188,11 @@ func (r *hookRound) succeeded() {
 	r.delivered++
 }
 
-func (r *hookRound) refused(n identity.Notice, f *hookFailure) {
+func (r *hookRound) refused(e hookEvent, f *hookFailure) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed++
-	r.failure, r.event = f, n
+	r.failure, r.event = f, e
 	r.over = r.over || f.down
 }
 
@@ -195,14 +203,14 @@ func (r *hookRound) warn(ctx context.Context, what string, more slog.Attr) bool 
 		return false
 	}
 	r.h.warned = now
-	r.h.s.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("type", r.event.Type), slog.String("user", r.event.User),
-		slog.String("event", r.event.ID), slog.Int("status", r.failure.status), slog.String("error", r.failure.Error()), more)
+	r.h.s.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("type", r.event.kind), r.event.about,
+		slog.String("event", r.event.id), slog.Int("status", r.failure.status), slog.String("error", r.failure.Error()), more)
 	return true
 }
 
-// visit sends the events of a user until there is none, one is not taken, or
+// visit sends the events of an owner until there is none, one is not taken, or
 // another replica is at it.
-func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) error {
+func (r *hookRound) visit(ctx context.Context, owner hookOwner, held []hookEntry) error {
 	switch {
 	case r.h.s.now().Sub(r.began) > hookLease/2:
 		return nil
@@ -211,17 +219,17 @@ func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) er
 		return r.h.postpone(ctx, held, nil, r.began)
 	}
 	for r.goesOn(ctx) {
-		list, err := r.h.s.cfg.Users.Notices(ctx, user)
+		list, err := owner.box.events(ctx, owner.id)
 		switch {
 		case errors.Is(err, identity.ErrRecord):
-			r.h.s.log.Error("the events of a user cannot be read", "user", user, "error", err)
+			r.h.s.log.Error("the events in a record cannot be read", owner.box.whose, owner.id, "error", err)
 			return r.h.postpone(ctx, held, nil, r.h.s.now().Add(hookWaitMax))
 		case err != nil:
 			return err
 		case len(list) == 0:
 			return r.h.unwritten(ctx, held)
 		}
-		task, err := r.h.s.cfg.Sessions.Claim(ctx, "event "+list[0].ID, hookClaim, hookMemory)
+		task, err := r.h.s.cfg.Sessions.Claim(ctx, "event "+list[0].id, hookClaim, hookMemory)
 		switch {
 		case err != nil:
 			return err
@@ -232,7 +240,7 @@ func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) er
 		case !task.Done:
 			return nil
 		}
-		if held, err = r.h.delivered(ctx, user, list[0], held); err != nil {
+		if held, err = r.h.delivered(ctx, owner, list[0], held); err != nil {
 			return err
 		}
 	}
@@ -241,9 +249,9 @@ func (r *hookRound) visit(ctx context.Context, user string, held []hookEntry) er
 
 // send posts the first event of a list. If it is not taken, all of the list
 // wait.
-func (r *hookRound) send(ctx context.Context, task *session.Task, list []identity.Notice, held []hookEntry) (sent bool, err error) {
-	n := list[0]
-	failure := r.h.post(ctx, n)
+func (r *hookRound) send(ctx context.Context, task *session.Task, list []hookEvent, held []hookEntry) (sent bool, err error) {
+	e := list[0]
+	failure := r.h.post(ctx, e.body)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookNote)
 	defer cancel()
 	if failure == nil {
@@ -252,10 +260,10 @@ func (r *hookRound) send(ctx context.Context, task *session.Task, list []identit
 		_ = task.Finish(ctx, nil)
 		return true, nil
 	}
-	r.refused(n, failure)
+	r.refused(e, failure)
 	now := r.h.s.now()
 	// Before the claim ends, or another replica could be done with what is
 	// scheduled here.
-	err = r.h.postpone(ctx, held, list, now.Add(hookWait(now.Sub(n.Time))))
+	err = r.h.postpone(ctx, held, list, now.Add(hookWait(now.Sub(e.time))))
 	return false, errors.Join(err, task.Release(ctx))
 }

@@ -13,15 +13,30 @@ type hosts struct {
 	scheme string
 	public string          // as in the public URL, lower case
 	served map[string]bool // lower case, with port where not the scheme's own
+	// accounts are the appids that some of them are assigned to.
+	accounts map[string]string
 }
 
-func newHosts(public *url.URL, allowed []string) hosts {
-	h := hosts{scheme: public.Scheme, public: strings.ToLower(public.Host), served: map[string]bool{}}
+func newHosts(public *url.URL, allowed []string, accounts map[string]string) hosts {
+	h := hosts{scheme: public.Scheme, public: strings.ToLower(public.Host), served: map[string]bool{}, accounts: map[string]string{}}
 	h.served[h.public] = true
 	for _, host := range allowed {
 		h.served[strings.ToLower(host)] = true
 	}
+	for host, appID := range accounts {
+		host = strings.ToLower(host)
+		h.served[host], h.accounts[host] = true, appID
+	}
 	return h
+}
+
+// home is where logins inside WeChat for a host run: on itself if it is assigned
+// to an account, else on the public host.
+func (h hosts) home(host string) string {
+	if h.accounts[host] != "" {
+		return host
+	}
+	return h.public
 }
 
 // defaultPorts are those that a URL leaves out.

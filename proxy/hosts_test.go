@@ -12,7 +12,7 @@ import (
 )
 
 func testHosts(scheme string) hosts {
-	return newHosts(&url.URL{Scheme: scheme, Host: "Play.example.com"}, []string{"shop.example.com", "dev.example.com:8443"})
+	return newHosts(&url.URL{Scheme: scheme, Host: "Play.example.com"}, []string{"shop.example.com", "dev.example.com:8443"}, nil)
 }
 
 func TestFindHost(t *testing.T) {

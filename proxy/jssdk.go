@@ -12,7 +12,7 @@ import (
 	"wxgate/wechat"
 )
 
-// jssdk signs pages for WeChat's JS-SDK, in the name of the service account.
+// jssdk signs pages for WeChat's JS-SDK, in the name of the account of their host.
 //
 // It asks for no session: a page that everybody may see has share buttons too,
 // and a signature is worth nothing on any other page than the one that it names.
@@ -22,7 +22,6 @@ import (
 // WeChat's refusals are remembered.
 type jssdk struct {
 	s      *Server
-	app    wechat.App
 	tokens *wechat.ServerTokens
 }
 
@@ -30,7 +29,7 @@ type jssdk struct {
 const jssdkPatience = 5 * time.Second
 
 func newJSSDK(s *Server, tokens *wechat.ServerTokens) *jssdk {
-	return &jssdk{s: s, app: s.cfg.MP, tokens: tokens}
+	return &jssdk{s: s, tokens: tokens}
 }
 
 // jssdkAnswer is named as wx.config names its parameters.
@@ -42,23 +41,24 @@ type jssdkAnswer struct {
 }
 
 func (j *jssdk) serve(v *visit) {
-	if j.app.ID == "" {
-		j.s.fail(v, notFound, errors.New("no service account is configured"))
-		return
-	}
 	query, err := url.ParseQuery(v.r.URL.RawQuery)
 	if err != nil || len(query["url"]) != 1 {
 		j.s.fail(v, badRequest, errors.New("url is missing, doubled, or not escaped"))
 		return
 	}
-	page, ok := j.s.hosts.page(query.Get("url"))
-	if !ok {
+	host, page := j.s.hosts.page(query.Get("url"))
+	if host == "" {
 		j.s.fail(v, badRequest, errors.New("url is not on a served host"))
+		return
+	}
+	app := j.s.serverApp(j.s.accountOn(host))
+	if app.ID == "" {
+		j.s.fail(v, notFound, errors.New("no service account is configured for the page's host"))
 		return
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), jssdkPatience)
 	defer cancel()
-	ticket, err := j.tokens.JSAPITicket(ctx, j.app)
+	ticket, err := j.tokens.JSAPITicket(ctx, app)
 	if err != nil {
 		p := ofWeChat(err)
 		if p.status != http.StatusServiceUnavailable {
@@ -70,20 +70,21 @@ func (j *jssdk) serve(v *visit) {
 		j.s.fail(v, p, err)
 		return
 	}
-	a := jssdkAnswer{AppID: j.app.ID, Timestamp: j.s.now().Unix(), NonceStr: rand.Text()}
+	a := jssdkAnswer{AppID: app.ID, Timestamp: j.s.now().Unix(), NonceStr: rand.Text()}
 	a.Signature = wechat.JSAPISignature(ticket, a.NonceStr, a.Timestamp, page)
 	j.s.writeJSON(v, http.StatusOK, a)
 }
 
-// page is the address of a page on a served host, without its fragment. Every
-// other byte stays, because WeChat's client signs what it sees.
-func (h hosts) page(address string) (string, bool) {
+// page is the served host of a page, "" if there is none, and the page's address
+// without its fragment. Every other byte stays, because WeChat's client signs
+// what it sees.
+func (h hosts) page(address string) (host, page string) {
 	address, _, _ = strings.Cut(address, "#")
 	rest, ok := strings.CutPrefix(address, h.scheme+"://")
 	if !ok || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
-		return "", false
+		return "", ""
 	}
-	host, _, _ := strings.Cut(rest, "?")
+	host, _, _ = strings.Cut(rest, "?")
 	host, _, _ = strings.Cut(host, "/")
-	return address, h.find(host) != ""
+	return h.find(host), address
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/wechat"
 )
@@ -35,29 +34,30 @@ func (s *Server) login(v *visit) {
 		again:   query.Get("again") == "1",
 		bind:    query.Get("bind"),
 		via:     query.Get("via"),
+		renew:   query.Get("renew") == "1",
 	}
 	host, next := s.hosts.returnTo(query.Get("next"), v.host)
 	next = withFragment(next, query.Get("next"))
 	q.next = next
-	if host != s.hosts.public {
+	if host != v.host {
 		q.next = s.location(host, next)
 	}
-	if v.host != s.hosts.public {
-		s.loginElsewhere(v, q, host, next)
+	way := s.flow(wechat.Detect(v.r.UserAgent()), q.via, host)
+	if home := s.home(way, host); home != v.host {
+		s.loginElsewhere(v, q, home, host, next)
 		return
 	}
-	if host == s.hosts.public || s.sharesCookies(host) {
+	if host == v.host || s.sharesCookies(host) {
 		q.bind = "" // nobody has to be handed anything
 	}
+	by := s.accountFor(way, host)
 	if q.bind != "" && !q.profile {
 		// Who is logged in here already needs no WeChat to be so there.
-		if l, err := s.session(v); err == nil && l != nil && !l.snapshot {
+		if l, err := s.session(v); err == nil && l != nil && !l.snapshot && s.mayHandOver(l, by, host) {
 			s.handOver(v, l, host, q)
 			return
 		}
 	}
-
-	way := s.flow(wechat.Detect(v.r.UserAgent()), q.via)
 	switch way {
 	case flowOpen:
 		s.openPage(v, s.location(host, next))
@@ -79,8 +79,10 @@ func (s *Server) login(v *visit) {
 		})
 		return
 	}
-	p := session.Pending{State: session.NewState(), Next: next, Again: q.again, Bind: q.bind}
-	p.Channel, p.AppID, p.Scope = s.account(way, q.profile)
+	p := session.Pending{
+		State: session.NewState(), Channel: by.channel, AppID: by.appID, Scope: scopeOf(way, q.profile),
+		Next: next, Again: q.again, Bind: q.bind,
+	}
 	if host != s.hosts.public {
 		p.Host = host
 	}
@@ -102,7 +104,7 @@ func (s *Server) stopLoop(v *visit, logins *session.Logins, q loginQuery, host, 
 	case err != nil:
 		s.fail(v, storeUnavailable, err)
 	case l == nil:
-		s.metrics.login(identity.ChannelMP, stepLoopStopped)
+		s.metrics.login(s.accountOn(host).channel, stepLoopStopped)
 		s.failPage(v, loopStopped, errors.New("third login within a minute, and no session from the others"),
 			pageData{ActionURL: s.location(host, next), Detail: s.cookieAdvice()})
 	case q.profile:
@@ -114,10 +116,11 @@ func (s *Server) stopLoop(v *visit, logins *session.Logins, q loginQuery, host, 
 	return true
 }
 
-// callbackURL carries a marker when it ends a second attempt: a browser that
-// keeps no cookies at all must not go round for ever.
-func (s *Server) callbackURL(again bool) string {
-	u := s.hosts.origin(s.hosts.public) + prefix + "callback"
+// callbackURL is where WeChat returns to after a login on a host. It carries a
+// marker when it ends a second attempt: a browser that keeps no cookies at all
+// must not go round for ever.
+func (s *Server) callbackURL(host string, again bool) string {
+	u := s.hosts.origin(host) + prefix + "callback"
 	if again {
 		u += "?again=1"
 	}

@@ -117,7 +117,7 @@ func (b *inbox) relay(v *visit, m wechat.Message, text []byte, arrived time.Time
 		return task.Result, nil, nil
 	}
 	select {
-	case out := <-a.begin(v, task, messageName(m), text):
+	case out := <-a.begin(v, task, appMessage{appID: b.appID, name: messageName(m), text: text}):
 		if out.taken {
 			return out.reply, nil, nil
 		}
@@ -135,6 +135,13 @@ func unanswered(ctx context.Context, last bool) ([]byte, *problem, error) {
 	return nil, upstreamSlow, fmt.Errorf("the app has not answered the message: %w", ctx.Err())
 }
 
+// appMessage is a message for the app.
+type appMessage struct {
+	appID string // the account's that it was sent to
+	name  string // for the log
+	text  []byte
+}
+
 // forwardedMessage is what became of a message at the app. One that was not taken
 // is to be forwarded again.
 type forwardedMessage struct {
@@ -144,9 +151,9 @@ type forwardedMessage struct {
 
 // begin forwards a message beside the request, which may end before. The task is
 // finished when the app has taken the message, with or without an answer.
-func (a *messageApp) begin(v *visit, task *session.Task, name string, text []byte) <-chan forwardedMessage {
+func (a *messageApp) begin(v *visit, task *session.Task, m appMessage) <-chan forwardedMessage {
 	done := make(chan forwardedMessage, 1)
-	log := a.s.log.With("id", v.id, "message", name)
+	log := a.s.log.With("id", v.id, "message", m.name)
 	ctx := context.WithoutCancel(v.r.Context())
 	trace := traceParent(v.r.Header)
 	a.s.background.Go(func() {
@@ -154,7 +161,7 @@ func (a *messageApp) begin(v *visit, task *session.Task, name string, text []byt
 		var err error
 		select {
 		case a.slots <- struct{}{}:
-			out.reply, err = a.post(ctx, v.id, trace, text)
+			out.reply, err = a.post(ctx, v.id, trace, m)
 			<-a.slots
 		default:
 			err = fmt.Errorf("%w: %d messages are with it already", errNotTaken, cap(a.slots))
@@ -184,15 +191,15 @@ var errNotTaken = errors.New("the message was not taken")
 
 // post sends a message as it was decrypted. It is signed as events are and
 // speaks for nobody: nothing of the request that brought it goes along.
-func (a *messageApp) post(ctx context.Context, id, trace string, text []byte) (reply []byte, err error) {
+func (a *messageApp) post(ctx context.Context, id, trace string, m appMessage) (reply []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.limit)
 	defer cancel()
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(m.text)
 	assertion, _, err := a.s.cfg.Signer.Sign(identity.Claims{Subject: identity.GatewaySubject, SHA256: hex.EncodeToString(sum[:])})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotTaken, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(m.text))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotTaken, err)
 	}
@@ -200,6 +207,7 @@ func (a *messageApp) post(ctx context.Context, id, trace string, text []byte) (r
 		"Content-Type":           {"text/xml; charset=utf-8"},
 		"User-Agent":             {"wxgate"},
 		identity.HeaderAssertion: {assertion},
+		identity.HeaderAppID:     {m.appID},
 		"X-Request-Id":           {id},
 		"Traceparent":            {trace},
 		// Not sent: it lets the transport repeat what went into a connection that

@@ -141,7 +141,7 @@ func TestMessagesReachTheApp(t *testing.T) {
 				t.Errorf("%s: the app is asked %s %s %v", mode, r.Method, r.RequestURI, r.Header)
 			}
 			for name := range r.Header {
-				if !slices.Contains([]string{"Content-Type", "Content-Length", "User-Agent", "Accept-Encoding", "X-Wxgate-Assertion", "X-Request-Id", "Traceparent"}, name) {
+				if !slices.Contains([]string{"Content-Type", "Content-Length", "User-Agent", "Accept-Encoding", "X-Wxgate-Assertion", "X-Wxgate-Appid", "X-Request-Id", "Traceparent"}, name) {
 					t.Errorf("%s: the app is told %s: %s", mode, name, r.Header.Get(name))
 				}
 			}

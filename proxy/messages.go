@@ -5,11 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"time"
 
@@ -19,12 +15,6 @@ import (
 )
 
 const (
-	// pushReadLimit is how long the body of a push may take. WeChat gives up
-	// after as long.
-	pushReadLimit = 5 * time.Second
-	// pushMemory is how long a push is remembered. [wechat.Push] takes one for
-	// twenty minutes at the most, ten before its time and ten after.
-	pushMemory = 30 * time.Minute
 	// heedLimit bounds what an event makes us write, heedLease is when another
 	// replica may try.
 	heedLimit = 4 * time.Second
@@ -33,75 +23,38 @@ const (
 	taskPoll = 100 * time.Millisecond
 )
 
-// inbox is the callback URL to which WeChat pushes the messages and events of an
-// account. It asks for no session and no rate: what proves a push is its
-// signature, and what one without costs is the reading of 64 KiB. Why a push is
-// refused is for the log alone, or it would help to forge one.
+// inbox takes the messages and events of one account: the service account's, at a
+// callback URL of its own, or one's that authorized the third-party platform.
 //
 // Events that concern a user are followed here. Everything is acknowledged, and
 // handed to the app if it wants messages.
 type inbox struct {
-	s     *Server
-	push  *wechat.Push
+	pushPort
 	appID string // whose openids the messages have
-	app   *messageApp
-	// readLimit is pushReadLimit, for tests to shorten.
-	readLimit time.Duration
+	// others are further accounts that events may be about.
+	others []string
+	app    *messageApp
 }
 
+// newInbox is the service account's. The open platform also sends it events about
+// its other apps; one that is not configured here knows nobody.
 func newInbox(s *Server, push *wechat.Push, appID string, app *messageApp) *inbox {
-	return &inbox{s: s, push: push, appID: appID, app: app, readLimit: pushReadLimit}
+	b := &inbox{appID: appID, app: app, others: []string{s.cfg.Web.ID, s.cfg.Mobile.ID, s.cfg.Mini.ID}}
+	b.pushPort = pushPort{s: s, push: push, readLimit: pushReadLimit, plain: b.bind}
+	return b
 }
 
-func (b *inbox) serve(v *visit) {
-	noStore(v.Header())
-	switch v.r.Method {
-	case http.MethodGet:
-		b.verify(v)
-	case http.MethodPost:
-		b.receive(v)
-	default:
-		v.Header().Set("Allow", "GET, POST")
-		b.s.fail(v, methodNotAllowed, nil)
-	}
-}
+func (b *inbox) serve(v *visit) { b.pushPort.serve(v, b.receive) }
 
-// verify answers WeChat's look at a URL that is entered in the console.
-func (b *inbox) verify(v *visit) {
-	echo, err := b.push.Echo(v.r.URL.RawQuery)
-	if err == nil {
-		err = b.bind(v, nil)
-	}
-	if err != nil {
-		b.refuse(v, err)
-		return
-	}
-	b.answer(v, "text/plain; charset=utf-8", []byte(echo))
-}
-
-// receive takes a push. The order matters: nothing is read of a message, and
-// nothing stored, before its signature is known to be right.
 func (b *inbox) receive(v *visit) {
 	arrived := b.s.now()
-	body, err := b.read(v)
-	if err != nil {
-		b.s.fail(v, badRequest, err)
-		return
+	if e, m, ok := b.open(v); ok {
+		b.take(v, arrived, e, m)
 	}
-	e, err := b.push.Open(v.r.URL.RawQuery, body)
-	if err == nil && !e.Encrypted() {
-		err = b.bind(v, e.XML)
-	}
-	var m wechat.Message
-	if err == nil {
-		m, err = wechat.ParsePush(e.XML)
-	}
-	if err != nil {
-		b.refuse(v, err)
-		return
-	}
-	b.s.log.LogAttrs(v.r.Context(), slog.LevelDebug, "push", slog.String("id", v.id), slog.String("type", plainWord(m.MsgType)),
-		slog.String("event", plainWord(m.Event)), slog.String("message", messageName(m)), slog.Bool("encrypted", e.Encrypted()))
+}
+
+// take follows a message that is known to be WeChat's, and answers it.
+func (b *inbox) take(v *visit, arrived time.Time, e wechat.Envelope, m wechat.Message) {
 	if err := b.heed(v, m); err != nil {
 		b.s.fail(v, storeUnavailable, err) // WeChat pushes it again
 		return
@@ -109,46 +62,13 @@ func (b *inbox) receive(v *visit) {
 	var reply []byte
 	if b.app != nil {
 		var p *problem
+		var err error
 		if reply, p, err = b.relay(v, m, e.XML, arrived); p != nil {
 			b.s.fail(v, p, err)
 			return
 		}
 	}
-	sealed, err := b.push.Seal(e, reply)
-	if err != nil || len(sealed) == 0 {
-		v.cause = err
-		b.answer(v, "text/plain; charset=utf-8", []byte("success"))
-		return
-	}
-	b.answer(v, "text/xml; charset=utf-8", sealed)
-}
-
-// read reads the body of a push, with no regard for what it says of its own
-// length. The deadline is for the body alone and ends with it.
-func (b *inbox) read(v *visit) ([]byte, error) {
-	http.NewResponseController(v).SetReadDeadline(time.Now().Add(b.readLimit))
-	body, err := io.ReadAll(http.MaxBytesReader(v, v.r.Body, wechat.MaxPush))
-	v.received.Add(int64(len(body)))
-	if err != nil {
-		return nil, errors.New("the body of a push is too long, too slow or cut off")
-	}
-	return body, nil
-}
-
-func (b *inbox) answer(v *visit, contentType string, body []byte) {
-	h := v.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	v.write(http.StatusOK, body)
-}
-
-// refuse answers every push that is not WeChat's alike.
-func (b *inbox) refuse(v *visit, err error) {
-	if errors.Is(err, wechat.ErrPush) {
-		b.s.fail(v, badRequest, err)
-		return
-	}
-	b.s.fail(v, storeUnavailable, err)
+	b.reply(v, e, reply)
 }
 
 // bind ties the signature of a request whose body it does not cover to that
@@ -208,12 +128,10 @@ func (b *inbox) await(ctx context.Context, name string) (*session.Task, error) {
 	}
 }
 
-// account is whom an event is about. The open platform also sends events about
-// its other apps; one that is not configured here knows nobody.
+// account is whom an event is about.
 func (b *inbox) account(m wechat.Message) (appID, openID string) {
 	appID = b.appID
-	cfg := &b.s.cfg
-	if named := m.Field("AppID"); named != "" && slices.Contains([]string{cfg.MP.ID, cfg.Web.ID, cfg.Mobile.ID, cfg.Mini.ID}, named) {
+	if named := m.Field("AppID"); named != "" && slices.Contains(b.others, named) {
 		appID = named
 	}
 	return appID, cmp.Or(m.OpenID(), m.FromUserName)
@@ -279,17 +197,3 @@ func unlessGone(err error) error {
 	}
 	return err
 }
-
-var plainWordForm = regexp.MustCompile(`^[0-9A-Za-z_]{1,40}$`)
-
-// plainWord is what the log shows of a word inside a message: what it decrypts
-// to is nobody's business but for WeChat's own vocabulary.
-func plainWord(s string) string {
-	if s == "" || plainWordForm.MatchString(s) {
-		return s
-	}
-	return "?"
-}
-
-// messageName is how the log names a message.
-func messageName(m wechat.Message) string { return m.Key()[:16] }

@@ -154,4 +154,5 @@ func (m *Metrics) observe(s *Server) {
 	if s.cfg.HookURL != "" {
 		gauge("wxgate_hooks_pending", "Events that the app has not acknowledged; -1 when the store cannot tell.", length(identity.QueueNotices))
 	}
+	m.Registry.MustRegister(tokenGauges{s})
 }

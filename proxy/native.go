@@ -12,6 +12,7 @@ import (
 	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 )
 
 // maxExchangeBody bounds what a native client posts, in bytes.
@@ -58,9 +59,13 @@ func (s *Server) exchange(v *visit) {
 		s.fail(v, badRequest, errors.New("the body is not the JSON of an exchange"))
 		return
 	}
-	p, ok := s.nativeLogin(q.Client)
-	if !ok {
+	p, err := s.nativeLogin(v, q.Client)
+	switch {
+	case errors.Is(err, errNoSuchApp):
 		s.fail(v, badRequest, errors.New("client is neither mobile nor mini, or that account is not configured"))
+		return
+	case err != nil:
+		s.fail(v, storeUnavailable, err)
 		return
 	}
 	s.metrics.login(p.Channel, stepReturned)
@@ -109,27 +114,40 @@ func (s *Server) exchange(v *visit) {
 }
 
 // nativeLogin is the login that a native client's code belongs to.
-func (s *Server) nativeLogin(client string) (session.Pending, bool) {
+func (s *Server) nativeLogin(v *visit, client string) (session.Pending, error) {
 	switch {
 	case client == "mobile" && s.cfg.Mobile.ID != "":
-		return session.Pending{Channel: identity.ChannelMobile, AppID: s.cfg.Mobile.ID, Scope: scopeUserInfo}, true
-	case client == "mini" && s.cfg.Mini.ID != "":
-		return session.Pending{Channel: identity.ChannelMini, AppID: s.cfg.Mini.ID}, true
+		return session.Pending{Channel: identity.ChannelMobile, AppID: s.cfg.Mobile.ID, Scope: scopeUserInfo}, nil
+	case client != "mini":
+		return session.Pending{}, errNoSuchApp
 	}
-	return session.Pending{}, false
+	if a := s.accountOn(v.host); a.channel == identity.ChannelComponent {
+		about, _, err := s.cfg.Component.Authorizer(v.r.Context(), a.appID)
+		if err != nil {
+			return session.Pending{}, err
+		}
+		// What is not known to be something else is WeChat's to judge.
+		if about.Kind != component.KindMP {
+			return session.Pending{Channel: a.channel, AppID: a.appID, Scope: scopeMini, Host: v.host}, nil
+		}
+	}
+	if s.cfg.Mini.ID == "" {
+		return session.Pending{}, errNoSuchApp
+	}
+	return session.Pending{Channel: identity.ChannelMini, AppID: s.cfg.Mini.ID, Scope: scopeMini}, nil
 }
 
-// codeToken asks WeChat whose code it is, in the way of the channel.
+// codeToken asks WeChat whose code it is.
 func (s *Server) codeToken(ctx context.Context, p session.Pending, code string) (wechat.Token, error) {
-	if p.Channel == identity.ChannelMini {
-		who, err := s.cfg.WeChat.Code2Session(ctx, s.cfg.Mini, code)
-		return wechat.Token{OpenID: who.OpenID, UnionID: who.UnionID}, err
-	}
-	app, err := s.app(p)
+	by, err := s.speaker(p)
 	if err != nil {
 		return wechat.Token{}, err
 	}
-	return s.cfg.WeChat.Exchange(ctx, app, code)
+	if p.Scope == scopeMini {
+		who, err := by.session(ctx, code)
+		return wechat.Token{OpenID: who.OpenID, UnionID: who.UnionID}, err
+	}
+	return by.exchange(ctx, code)
 }
 
 // network is the part of an address that a client keeps while it moves between

@@ -18,6 +18,10 @@ func (s *Server) own(v *visit) {
 		s.pairing.serve(v, rest)
 		return
 	}
+	if rest, ok := strings.CutPrefix(name, "component/"); ok && s.platform != nil {
+		s.platform.serve(v, rest)
+		return
+	}
 	if name == "messages" && s.inbox != nil {
 		s.inbox.serve(v)
 		return

@@ -37,6 +37,10 @@ type pageData struct {
 	PairURL string
 	Number  int
 	Asks    *pairAsks
+	// Account is the one that an authorization is about.
+	Account *pageAccount
+	// TellOrigin lets the address behind ActionURL know which site the visitor comes from.
+	TellOrigin bool
 	// RetryAfter in seconds is shown to the visitor and sent as the header of that name, if above zero.
 	RetryAfter int
 }
@@ -48,6 +52,9 @@ type pairAsks struct {
 	Seconds       int  // since the login began
 	Choices       []int
 }
+
+// pageAccount is an official account or mini program. Name may be empty.
+type pageAccount struct{ Name, AppID string }
 
 // pageView is what the template sees: every choice is made, every URL judged.
 type pageView struct {
@@ -63,13 +70,14 @@ type pageView struct {
 	Copy   string
 	Guide  bool
 
-	QR     *qrCode
-	Frame  string
-	Whole  string
-	Pair   string
-	Number int
-	Asks   *pairAsks
-	Script string // the file of the page's one script, if it has one
+	QR      *qrCode
+	Frame   string
+	Whole   string
+	Pair    string
+	Number  int
+	Asks    *pairAsks
+	Account *pageAccount
+	Script  string // the file of the page's one script, if it has one
 
 	Host      string
 	RequestID string
@@ -90,6 +98,9 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, id pageID, d 
 	h.Set("Content-Security-Policy", pagePolicy(v))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
+	if d.TellOrigin {
+		h.Set("Referrer-Policy", "strict-origin")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Add("Vary", "Accept-Language")
 	if d.RetryAfter > 0 {
@@ -132,7 +143,7 @@ func pageViewOf(lang string, id pageID, d pageData) pageView {
 	switch id {
 	case pageConsent:
 		v.Back = pageLink(d.BackURL)
-	case pageOpenInWeChat:
+	case pageOpenInWeChat, pageAuthorizeInWeChat:
 		if link := pageLink(d.CopyURL); link != "" && !strings.HasPrefix(link, "/") {
 			v.Copy, v.QR, v.Script = link, d.QR, "copy.js"
 		}
@@ -148,6 +159,8 @@ func pageViewOf(lang string, id pageID, d pageData) pageView {
 		if link := pageLink(d.PairURL); d.Asks != nil && link != "" {
 			v.Pair, v.Asks = link, d.Asks
 		}
+	case pageAuthorize, pageAuthorizeMobile, pageAuthorizeDone:
+		v.Account = d.Account
 	}
 	return v
 }
@@ -226,4 +239,22 @@ func pageLang(acceptLanguage string) string {
 		return "en"
 	}
 	return "zh"
+}
+
+// pageWait says how long to wait, in whole minutes (rounded up) from one minute on; "" if there is nothing to wait for.
+func pageWait(lang string, seconds int) string {
+	if seconds <= 0 {
+		return ""
+	}
+	n, zh, en := seconds, "秒", "second"
+	if seconds >= 60 {
+		n, zh, en = 1+(seconds-1)/60, "分钟", "minute"
+	}
+	if lang != "en" {
+		return "请等 " + strconv.Itoa(n) + " " + zh + "再试。"
+	}
+	if n != 1 {
+		en += "s"
+	}
+	return "Please wait " + strconv.Itoa(n) + " " + en + "."
 }

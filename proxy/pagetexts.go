@@ -1,6 +1,6 @@
 package proxy
 
-import "strconv"
+import "maps"
 
 // Everything a page can say. The reader is somebody who wants to play, on a phone, in WeChat: each text says what
 // happened and what to do next, blames nobody, and promises only what the gateway itself can know.
@@ -76,7 +76,7 @@ type pageWords struct {
 	RequestID, Cause, Back, Copy, Copied, CopyByHand string
 	OtherPhone, WholePage                            string
 	Site, Device, Place, Near, Time, Ago, NotMe      string
-	Confirmed, PairRefused, PairExpired              string
+	Confirmed, PairRefused, PairExpired, Account     string
 }
 
 var (
@@ -86,6 +86,7 @@ var (
 		OtherPhone: "或者，用另一部手机的微信扫一扫。", WholePage: "二维码没有出现？打开微信的登录页面",
 		Site: "网站", Device: "电脑", Place: "网络位置", Near: "和这部手机在同一个网络", Time: "时间", Ago: "秒前", NotMe: "不是我，拒绝",
 		Confirmed: "已在手机上确认？点这里继续", PairRefused: "手机上没有同意这次登录。", PairExpired: "二维码已过期。",
+		Account: "账号",
 	}
 	pageWordsEN = pageWords{
 		RequestID: "Request ID", Cause: "Likely cause", Back: "Not now, go back",
@@ -93,6 +94,7 @@ var (
 		OtherPhone: "Or scan this with WeChat on another phone.", WholePage: "No QR code? Open the login page of WeChat",
 		Site: "Site", Device: "Computer", Place: "Network", Near: "The same network as this phone", Time: "Time", Ago: "seconds ago", NotMe: "This is not me",
 		Confirmed: "Confirmed on the phone? Go on", PairRefused: "The phone did not agree to this login.", PairExpired: "The QR code has expired.",
+		Account: "Account",
 	}
 )
 
@@ -108,6 +110,7 @@ const (
 	// What the operator has to configure.
 	detailNoAccount        pageDetail = "no_account"
 	detailNoServiceAccount pageDetail = "no_service_account"
+	detailNoHostAccount    pageDetail = "no_host_account"
 )
 
 var pageDetails = map[pageDetail]struct{ zh, en string }{
@@ -119,9 +122,22 @@ var pageDetails = map[pageDetail]struct{ zh, en string }{
 		"WeChat is not connected to this site yet. Its operator has to set WXGATE_MP_APP_ID (service account) or WXGATE_WEB_APP_ID (website app)."},
 	detailNoServiceAccount: {"网站还没有接入服务号，所以在微信里不能登录。运营者需要设置 WXGATE_MP_APP_ID；在电脑的浏览器里可以登录。",
 		"No service account is connected to this site, so login inside WeChat does not work. Its operator has to set WXGATE_MP_APP_ID; a browser on a computer can log in."},
+	detailNoHostAccount: {"这个网址还没有对应的公众号。运营者需要在 WXGATE_COMPONENT_ACCOUNTS 里把它指定给一个已授权的服务号，或者设置 WXGATE_MP_APP_ID。",
+		"No account is assigned to this address yet. Its operator has to assign it to an authorized service account in WXGATE_COMPONENT_ACCOUNTS, or to set WXGATE_MP_APP_ID."},
 }
 
-var pageTopics = map[pageID]pageTopic{
+// pageTopics are all pages there are.
+var pageTopics = topicsOf(visitorTopics, authorizeTopics)
+
+func topicsOf(parts ...map[pageID]pageTopic) map[pageID]pageTopic {
+	all := map[pageID]pageTopic{}
+	for _, part := range parts {
+		maps.Copy(all, part)
+	}
+	return all
+}
+
+var visitorTopics = map[pageID]pageTopic{
 	pageLoginRequired: {tone: pageToneInfo,
 		zh: pageText{Title: "请先登录", Sentence: "登录后才能继续，刚才的操作还没有提交。",
 			Button: "用微信登录", Instruction: "请在微信里重新打开这个页面。"},
@@ -284,22 +300,4 @@ var pageTopics = map[pageID]pageTopic{
 			Button: "再试一次", Instruction: "请稍后再试；如果一直这样，请把下面的请求编号告诉客服。"},
 		en: pageText{Title: "Something went wrong", Sentence: "Something unexpected happened on our side; it is not your fault.",
 			Button: "Try again", Instruction: "Try again later; if it keeps happening, give the request ID below to support."}},
-}
-
-// pageWait says how long to wait, in whole minutes (rounded up) from one minute on; "" if there is nothing to wait for.
-func pageWait(lang string, seconds int) string {
-	if seconds <= 0 {
-		return ""
-	}
-	n, zh, en := seconds, "秒", "second"
-	if seconds >= 60 {
-		n, zh, en = 1+(seconds-1)/60, "分钟", "minute"
-	}
-	if lang != "en" {
-		return "请等 " + strconv.Itoa(n) + " " + zh + "再试。"
-	}
-	if n != 1 {
-		en += "s"
-	}
-	return "Please wait " + strconv.Itoa(n) + " " + en + "."
 }

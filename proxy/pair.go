@@ -3,23 +3,18 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"wxgate/identity"
 	"wxgate/session"
-	"wxgate/wechat"
 )
 
-// A PC logs in by the phone where there is a service account only:
+// A PC logs in by the phone where there is no website app, at the host where the
+// phone's login runs:
 //
 //	PC     login ─→ page: QR code of pair/{token}, a number        pair/{token}/wait
 //	                                │ scan                               │ confirmed
@@ -35,7 +30,9 @@ import (
 // The token carries everything, sealed, so nothing is stored for a PC that only
 // looks at the page. The result belongs to the browser whose login cookie holds
 // the state that the token names the hash of: who has read the QR code has
-// nothing yet.
+// nothing yet. A decision counts on the host only where it was made: a QR code
+// with the address changed to another of our hosts would make the phone's page
+// name that one as the site that asks.
 type pairing struct {
 	s *Server
 
@@ -88,7 +85,7 @@ func (p *pairing) begin(v *visit, pending session.Pending, profile bool) {
 }
 
 func (p *pairing) waitPage(v *visit, text string, pair session.Pair, pending session.Pending) {
-	address := p.s.hosts.origin(p.s.hosts.public) + pairPath + text
+	address := p.s.hosts.origin(v.host) + pairPath + text
 	p.s.page(v, http.StatusOK, pageQRPair, pageData{
 		ActionURL: p.again(v, pair, pending), QR: newQRCode(address), Number: pair.Number, PairURL: pairPath + text,
 	})
@@ -107,7 +104,7 @@ func (p *pairing) serve(v *visit, name string) {
 	v.path = pairPath + "…"
 	noStore(v.Header())
 	text, wait := strings.CutSuffix(name, "/wait")
-	if !isPairPath(pairPath+text) || v.host != p.s.hosts.public {
+	if !isPairPath(pairPath+text) || v.host != p.s.hosts.home(v.host) {
 		p.s.fail(v, notFound, nil)
 		return
 	}
@@ -124,6 +121,15 @@ func (p *pairing) serve(v *visit, name string) {
 	}
 }
 
+// asked finds the login of this browser, begun on this host, that a pair is for.
+func (p *pairing) asked(v *visit, logins *session.Logins, pair session.Pair) (session.Pending, bool) {
+	pending, found := logins.FindBound(pair.Binding)
+	return pending, found && p.s.homeOf(pending) == v.host
+}
+
+// answerName is what the decision about a token is known by.
+func answerName(v *visit, text string) string { return v.host + "/" + text }
+
 // visit tells the two browsers apart by the login cookie.
 func (p *pairing) visit(v *visit, text string) {
 	pair, ok := p.s.cfg.Sessions.OpenPair(text)
@@ -132,7 +138,7 @@ func (p *pairing) visit(v *visit, text string) {
 		return
 	}
 	logins := p.s.cfg.Sessions.Logins(v.r.Header)
-	if pending, mine := logins.FindBound(pair.Binding); mine {
+	if pending, mine := p.asked(v, logins, pair); mine {
 		p.atPC(v, text, pair, logins, pending)
 		return
 	}
@@ -145,7 +151,7 @@ func (p *pairing) over(v *visit) { p.s.page(v, http.StatusOK, pagePairOver, page
 // atPC is the PC's browser, when its page heard that the phone confirmed, or
 // when somebody reloads.
 func (p *pairing) atPC(v *visit, text string, pair session.Pair, logins *session.Logins, pending session.Pending) {
-	a, answered, err := p.s.cfg.Sessions.PairAnswered(v.r.Context(), text)
+	a, answered, err := p.s.cfg.Sessions.PairAnswered(v.r.Context(), answerName(v, text))
 	switch {
 	case err != nil:
 		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
@@ -182,131 +188,4 @@ func (p *pairing) finish(v *visit, text string, pair session.Pair, a session.Pai
 	default:
 		p.s.conclude(v, logins, pending, out, replayed)
 	}
-}
-
-// phone is the session of the phone that scanned, or nil after it was sent to
-// get one, or told why it cannot have one.
-func (p *pairing) phone(v *visit, text string, pair session.Pair) *live {
-	if b := wechat.Detect(v.r.UserAgent()); !b.InWeChat {
-		// Scanned with the camera, or opened where the login cannot run.
-		p.s.failPage(v, openInWeChat, nil, pageData{CopyURL: p.s.hosts.origin(p.s.hosts.public) + pairPath + text})
-		return nil
-	}
-	l, err := p.s.session(v)
-	wanted := loginQuery{next: pairPath + text}
-	switch {
-	case err != nil:
-		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
-	case l != nil && l.snapshot:
-		p.s.fail(v, snapshotVisitor, nil)
-	case v.r.Method != http.MethodGet && l == nil:
-		p.s.failPage(v, loginRequired, nil, pageData{ActionURL: p.s.loginURL(v.host, wanted)})
-	case l == nil || l.session.Channel != identity.ChannelMP && l.session.Channel != identity.ChannelComponent:
-		p.s.toLogin(v, wanted)
-	case l.user.Status == identity.StatusBlocked:
-		p.s.fail(v, userBlocked, nil)
-	case pair.Profile && l.user.Profile == nil:
-		wanted.profile = true
-		p.s.toLogin(v, wanted)
-	default:
-		return l
-	}
-	return nil
-}
-
-// atPhone asks the person with the phone, or says how it ended.
-func (p *pairing) atPhone(v *visit, text string, pair session.Pair) {
-	now := p.s.now()
-	if pair.Expired(now) {
-		if l, err := p.s.session(v); err != nil || l == nil {
-			p.over(v) // no login would be worth it
-			return
-		}
-	}
-	l := p.phone(v, text, pair)
-	if l == nil {
-		return
-	}
-	a, answered, err := p.s.cfg.Sessions.PairAnswered(v.r.Context(), text)
-	switch {
-	case err != nil:
-		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
-	case answered && a.Phone == l.key:
-		p.s.page(v, http.StatusOK, map[session.PairWord]pageID{
-			session.PairConfirmed: pagePairDone, session.PairMistaken: pagePairMistaken, session.PairRefused: pagePairRefused,
-		}[a.Word], pageData{})
-	case answered || pair.Expired(now):
-		p.over(v)
-	default:
-		p.s.page(v, http.StatusOK, pagePairConfirm, pageData{PairURL: pairPath + text, Asks: &pairAsks{
-			Device: pair.Device, Place: placeOf(pair.Client), Near: pair.Client.IsValid() && pair.Client == coarse(v.client),
-			Seconds: max(0, int(now.Sub(pair.Started)/time.Second)), Choices: choices(text, pair.Number),
-		}})
-	}
-}
-
-// choices are three numbers with the right one among them, in order. They hang
-// on the token: loading the page again must not show which one stays.
-func choices(text string, right int) []int {
-	list := []int{right}
-	draw := mathrand.New(mathrand.NewChaCha8(sha256.Sum256([]byte(text))))
-	for len(list) < 3 {
-		if n := 10 + draw.IntN(90); !slices.Contains(list, n) {
-			list = append(list, n)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-// answer takes the phone's decision. Only our own page on the phone may send it:
-// a link that confirms by being opened would make every chat a trap.
-func (p *pairing) answer(v *visit, text string) {
-	if !p.s.sameOrigin(v.r) {
-		p.s.fail(v, foreignOrigin, nil)
-		return
-	}
-	if !p.s.withinRate(v) {
-		return
-	}
-	pair, ok := p.s.cfg.Sessions.OpenPair(text)
-	if !ok || pair.Expired(p.s.now()) {
-		p.over(v)
-		return
-	}
-	if _, mine := p.s.cfg.Sessions.Logins(v.r.Header).FindBound(pair.Binding); mine {
-		p.s.fail(v, badRequest, errors.New("the browser that asks cannot confirm itself"))
-		return
-	}
-	l := p.phone(v, text, pair)
-	if l == nil {
-		return
-	}
-	v.r.Body = http.MaxBytesReader(v, v.r.Body, maxPairForm)
-	if err := v.r.ParseForm(); err != nil {
-		p.s.fail(v, badRequest, err)
-		return
-	}
-	a := session.PairAnswer{Phone: l.key}
-	switch number := v.r.PostForm["number"]; {
-	case v.r.PostForm.Get("answer") == "refuse":
-		a.Word = session.PairRefused
-	case v.r.PostForm.Get("answer") != "confirm" || len(number) != 1:
-		p.s.redirect(v, http.StatusSeeOther, pairPath+text) // nothing was decided
-		return
-	case number[0] == strconv.Itoa(pair.Number):
-		a.Word = session.PairConfirmed
-	default:
-		// One guess only: with three numbers, a second would be worth much.
-		a.Word = session.PairMistaken
-	}
-	first, err := p.s.cfg.Sessions.AnswerPair(v.r.Context(), text, a)
-	if err != nil {
-		p.s.failPage(v, storeUnavailable, err, pageData{ActionURL: pairPath + text})
-		return
-	}
-	if first && a.Word != session.PairConfirmed {
-		p.s.metrics.login(identity.ChannelMP, stepDenied)
-	}
-	p.s.redirect(v, http.StatusSeeOther, pairPath+text) // its page says what was decided
 }

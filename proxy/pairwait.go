@@ -26,12 +26,12 @@ const (
 // that began the login is told.
 func (p *pairing) wait(v *visit, text string) {
 	pair, ok := p.s.cfg.Sessions.OpenPair(text)
-	if _, mine := p.s.cfg.Sessions.Logins(v.r.Header).FindBound(pair.Binding); !ok || !mine {
+	if _, mine := p.asked(v, p.s.cfg.Sessions.Logins(v.r.Header), pair); !ok || !mine {
 		p.s.fail(v, notFound, nil)
 		return
 	}
 	if !strings.Contains(v.r.Header.Get("Accept"), "text/event-stream") {
-		state, err := p.state(v.r.Context(), text, pair)
+		state, err := p.state(v.r.Context(), answerName(v, text), pair)
 		if err != nil {
 			p.s.fail(v, storeUnavailable, err)
 			return
@@ -72,11 +72,11 @@ func (p *pairing) enter(binding string) (leave func(), ok bool) {
 
 // state is one look at the store. An answer counts even if it came in the last
 // second.
-func (p *pairing) state(ctx context.Context, text string, pair session.Pair) (string, error) {
+func (p *pairing) state(ctx context.Context, name string, pair session.Pair) (string, error) {
 	if !p.s.now().Before(pair.Started.Add(2 * session.PairLife)) {
 		return waitExpired, nil // no answer lives as long, so nothing has to be asked
 	}
-	a, answered, err := p.s.cfg.Sessions.PairAnswered(ctx, text)
+	a, answered, err := p.s.cfg.Sessions.PairAnswered(ctx, name)
 	switch {
 	case err != nil:
 		return "", err
@@ -116,7 +116,7 @@ func (p *pairing) stream(v *visit, text string, pair session.Pair) {
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		// Without an answer of the store the PC waits on.
-		if state, err := p.state(ctx, text, pair); err == nil && state != last {
+		if state, err := p.state(ctx, answerName(v, text), pair); err == nil && state != last {
 			if !send("retry: 1000\ndata: " + state + "\n\n") {
 				return
 			}

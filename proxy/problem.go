@@ -10,6 +10,7 @@ import (
 
 	"wxgate/identity"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 )
 
 // problem is one way for a request to end without the app: what scripts and
@@ -53,8 +54,11 @@ var (
 // ofWeChat translates a failed call to WeChat's login.
 func ofWeChat(err error) *problem {
 	var api *wechat.APIError
-	if errors.Is(err, errNoSuchApp) {
+	switch {
+	case errors.Is(err, errNoSuchApp):
 		return invalidCode
+	case errors.Is(err, component.ErrNotAuthorized), errors.Is(err, component.ErrNoGrant):
+		return wechatMisconfigured
 	}
 	if !errors.As(err, &api) {
 		return wechatUnavailable

@@ -81,7 +81,11 @@ func (s *Server) readProfile(ctx context.Context, p session.Pending, openID, use
 		return err
 	}
 	if !valid {
-		token, err := s.cfg.WeChat.Refresh(ctx, s.cfg.MP, c.Refresh)
+		by, err := s.speaker(p)
+		if err != nil {
+			return err
+		}
+		token, err := by.refresh(ctx, c.Refresh)
 		if err != nil {
 			return err
 		}

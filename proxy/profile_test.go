@@ -29,7 +29,7 @@ func TestOldProfileIsReadAnewWithoutAsking(t *testing.T) {
 	w.clock.advance(25 * time.Hour)
 	w.wechat.Advance(25 * time.Hour)
 	again()
-	eventually(t, "the new name arrives", func() bool { return again() == "%E6%96%B0%E5%90%8D%E5%AD%97" })
+	eventually(t, "the new name arrives", func() bool { return w.account("renamed").Profile.Name == "新名字" })
 	if n := len(w.wechat.Calls(wechattest.RefreshTokenPath)); n != 1 {
 		t.Errorf("%d refreshes", n)
 	}

@@ -19,7 +19,7 @@ import (
 // qrConnect is what WeChat is asked for a pending login by QR code.
 func (s *Server) qrConnect(v *visit, p session.Pending) wechat.QRConnect {
 	lang := pageLang(strings.Join(v.r.Header.Values("Accept-Language"), ","))
-	return wechat.QRConnect{AppID: p.AppID, RedirectURI: s.callbackURL(p.Again), State: p.State, English: lang == "en"}
+	return wechat.QRConnect{AppID: p.AppID, RedirectURI: s.callbackURL(v.host, p.Again), State: p.State, English: lang == "en"}
 }
 
 // framePage shows WeChat's QR code inside a page of ours. The page goes to
@@ -30,7 +30,7 @@ func (s *Server) framePage(v *visit, p session.Pending) {
 	s.page(v, http.StatusOK, pageQRFrame, pageData{
 		ActionURL: s.retryURL(v, p),
 		FrameURL:  s.cfg.WeChat.QRFrameURL(wechat.QRFrame{QRConnect: s.qrConnect(v, p)}),
-		WholeURL:  s.weChatPage(v, flowRedirect, p),
+		WholeURL:  s.cfg.WeChat.QRConnectURL(s.qrConnect(v, p)),
 	})
 }
 

@@ -43,13 +43,13 @@ func (s *Server) renew(v *visit, l *live) bool {
 	if who.ExpiresAt.Sub(now) >= who.ExpiresAt.Sub(who.CreatedAt)/renewPart {
 		return false
 	}
-	if who.Channel != identity.ChannelMP || who.AppID != s.cfg.MP.ID || l.user.Status != identity.StatusActive {
-		return false
+	if (account{who.Channel, who.AppID}) != s.accountOn(v.host) || l.user.Status != identity.StatusActive {
+		return false // by another account the visitor might come back as another user
 	}
 	if browser := wechat.Detect(v.r.UserAgent()); !browser.InWeChat || browser.WeCom {
 		return false
 	}
-	if s.cfg.ConsentLogin && !s.sharesCookies(v.host) {
+	if s.cfg.ConsentLogin && s.hosts.home(v.host) != v.host && !s.sharesCookies(v.host) {
 		return false // the login host does not see this session and would ask for consent
 	}
 	next := v.r.RequestURI

@@ -5,125 +5,18 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"text/template"
 	"time"
 
 	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/wechat"
-	"wxgate/yunxin"
 )
 
 // prefix is the part of the URL space that is the gateway's own.
 const prefix = "/.wxgate/"
-
-// Config is what a Server is built from. Fields without "optional" are
-// required.
-type Config struct {
-	// PublicURL is the origin that browsers use; AllowedHosts are further
-	// hosts that are served (optional).
-	PublicURL    *url.URL
-	AllowedHosts []string
-	// CookieDomain tells that cookies are shared within it (optional).
-	CookieDomain string
-
-	Upstreams []Upstream
-	// UpstreamTimeout is the time until the upstream's response headers.
-	UpstreamTimeout time.Duration
-	Rules           Rules
-	// VerifyFiles are bodies by file name, served at the root (optional).
-	VerifyFiles map[string]string
-	// TrustedProxies are believed about the client's address (optional).
-	TrustedProxies []netip.Prefix
-	LoginRate      Rate
-	// ForwardAuth serves the front proxies among TrustedProxies.
-	ForwardAuth bool
-	// Answers are calls that the gateway answers in the app's place.
-	Answers Answers
-	// KeepFragment starts logins from a page instead of a redirect.
-	KeepFragment bool
-	// Inject adds our script to the app's pages.
-	Inject bool
-	// ClearCookies of the app end with the session of a user.
-	ClearCookies []AppCookie
-	// AllowedOrigins are other origins whose WebSockets are accepted and
-	// whose pages may call with credentials (optional).
-	AllowedOrigins []string
-
-	WeChat *wechat.Client
-	// MP is the service account for logins inside WeChat.
-	MP wechat.App
-	// Web is the website app for QR logins, Mobile and Mini are the accounts
-	// of native clients (all optional).
-	Web, Mobile, Mini wechat.App
-	// QR is how a PC logs in: "embed", "redirect" or "phone".
-	QR string
-	// SnapshotVisitors lets visitors of snapshot pages read.
-	SnapshotVisitors bool
-	// ProfileMaxAge is when a profile is old.
-	ProfileMaxAge time.Duration
-	// Platform names the open-platform account, the name space of unionids.
-	Platform string
-	// ConsentLogin asks for name and avatar at the first login already.
-	ConsentLogin bool
-
-	Sessions *session.Manager
-	Users    *identity.Directory
-	Signer   *identity.Signer
-	// PlainHeaders sends the unsigned identity headers beside the assertion.
-	PlainHeaders bool
-
-	// Yunxin makes IM accounts for users; nil turns it off.
-	Yunxin *Yunxin
-	// DefaultName is the template of the name of a user without a profile.
-	DefaultName *template.Template
-
-	// Queue keeps, in the store, what is still to be done for users.
-	Queue Queue
-	// HookURL is where events about users are posted; it needs a directory
-	// that announces them (optional).
-	HookURL string
-	// AdminToken opens the operator's API (optional), which needs Lister to
-	// export all users.
-	AdminToken string
-	Lister     identity.Lister
-	// Push receives what WeChat posts about the service account (optional),
-	// and MessageForward is where the app gets its messages (optional).
-	Push           *wechat.Push
-	MessageForward string
-
-	// Ping asks the store whether it is there.
-	Ping func(context.Context) error
-
-	Logger  *slog.Logger
-	Metrics *Metrics
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
-}
-
-// Upstream is an app behind the gateway. Prefix is "/" or a path prefix; the
-// longest one wins. URL is http, https, or unix with the socket's path.
-type Upstream struct {
-	Prefix string
-	URL    *url.URL
-}
-
-// Yunxin says how IM accounts are made and handed out.
-type Yunxin struct {
-	Client *yunxin.Client
-	// Secrets derive the static tokens, newest first.
-	Secrets [][]byte
-	// Required refuses a login without an account.
-	Required bool
-	// Dynamic hands out short-lived tokens instead of static ones.
-	Dynamic  bool
-	TokenTTL time.Duration
-}
 
 // Server is the gateway for browsers.
 type Server struct {
@@ -138,7 +31,8 @@ type Server struct {
 	tokens    *wechat.ServerTokens
 	hooks     *hooks
 	followers *followers
-	inbox     *inbox // nil: off
+	inbox     *inbox      // nil: off
+	platform  *thirdParty // nil: off
 	jssdk     *jssdk
 	streams   *streams
 	log       *slog.Logger
@@ -168,9 +62,15 @@ func New(c Config) (*Server, error) {
 	if c.AdminToken != "" && c.Lister == nil {
 		return nil, errors.New("proxy: an admin token is given, and nothing to list users with")
 	}
+	if (c.Component == nil) != (c.ComponentPush == nil) {
+		return nil, errors.New("proxy: a third-party platform and what opens its pushes come together")
+	}
+	if len(c.ComponentAccounts) > 0 && c.Component == nil {
+		return nil, errors.New("proxy: hosts are mapped to accounts, and there is no third-party platform")
+	}
 	s := &Server{
 		cfg: c, log: c.Logger, metrics: c.Metrics, now: c.Now,
-		hosts:    newHosts(c.PublicURL, c.AllowedHosts),
+		hosts:    newHosts(c.PublicURL, c.AllowedHosts, c.ComponentAccounts),
 		redeemer: session.NewRedeemer(c.Sessions),
 		limit:    newLimiter(c.LoginRate, c.Now),
 	}
@@ -179,18 +79,25 @@ func New(c Config) (*Server, error) {
 	s.streams = newStreams(c.Metrics)
 	s.im = newIMAccounts(s)
 	s.hooks = newHooks(s)
-	s.tokens = wechat.NewServerTokens(c.WeChat, nil)
+	var lender wechat.Lender
+	if c.Component != nil {
+		lender = c.Component
+	}
+	s.tokens = wechat.NewServerTokens(c.WeChat, lender)
 	s.followers = newFollowers(s)
 	s.jssdk = newJSSDK(s, s.tokens)
-	if c.Push != nil {
-		var app *messageApp
-		if c.MessageForward != "" {
-			var err error
-			if app, err = newMessageApp(s, c.MessageForward); err != nil {
-				return nil, err
-			}
+	var app *messageApp
+	if c.MessageForward != "" && (c.Push != nil || c.Component != nil) {
+		var err error
+		if app, err = newMessageApp(s, c.MessageForward); err != nil {
+			return nil, err
 		}
+	}
+	if c.Push != nil {
 		s.inbox = newInbox(s, c.Push, c.MP.ID, app)
+	}
+	if c.Component != nil {
+		s.platform = newThirdParty(s, app)
 	}
 	for _, u := range c.Upstreams {
 		s.upstreams = append(s.upstreams, s.newUpstream(u))
@@ -264,6 +171,9 @@ func (s *Server) Run(ctx context.Context) {
 	workers.Go(func() { s.im.run(ctx) })
 	workers.Go(func() { s.runSettling(ctx) })
 	workers.Go(func() { s.hooks.run(ctx) })
+	if s.cfg.Component != nil {
+		workers.Go(func() { s.cfg.Component.Run(ctx) })
+	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {

@@ -27,6 +27,7 @@ import (
 type config struct {
 	Core
 	WeChat
+	Component
 	Yunxin
 	Identity
 }

@@ -59,5 +59,5 @@ type Core struct {
 	VerifyFiles verifyFiles `envconfig:"WXGATE_VERIFY_FILES" desc:"WeChat domain verification: comma-separated 'NAME.txt=BODY', served at the root of every host, before any rule"`
 
 	AdminToken adminToken `envconfig:"WXGATE_ADMIN_TOKEN" implied:"off" desc:"bearer token of '/admin/*'; without it '/admin/*' is off (404)"`
-	HookURL    hookURL    `envconfig:"WXGATE_HOOK_URL" implied:"off" desc:"where events about users are posted, signed: a URL of the app, https, or http on a loopback host"`
+	HookURL    hookURL    `envconfig:"WXGATE_HOOK_URL" implied:"off" desc:"where events about users and authorizations are posted, signed: a URL of the app, https, or http on a loopback host"`
 }

@@ -26,7 +26,8 @@ type WeChat struct {
 	Snapshot      choice   `envconfig:"WXGATE_SNAPSHOT" default:"guide" oneof:"guide visitor" desc:"visitors of a snapshot page: 'guide' = page that explains 使用完整服务; 'visitor' = forwarded as a visitor, safe methods only"`
 	ProfileMaxAge duration `envconfig:"WXGATE_PROFILE_MAX_AGE" default:"720h" desc:"older profiles are refreshed at the next consented login"`
 
-	// The two addresses are variables so that end-to-end tests can put a simulator in WeChat's place.
+	// The addresses are variables so that end-to-end tests can put a simulator in WeChat's place.
 	WeChatAPIURL  serviceURL `envconfig:"WXGATE_WECHAT_API_URL" default:"https://api.weixin.qq.com" desc:"the server API of WeChat"`
 	WeChatOpenURL serviceURL `envconfig:"WXGATE_WECHAT_OPEN_URL" default:"https://open.weixin.qq.com" desc:"the authorize pages of WeChat"`
+	WeChatMPURL   serviceURL `envconfig:"WXGATE_WECHAT_MP_URL" default:"https://mp.weixin.qq.com" desc:"the pages of WeChat on which accounts authorize a third-party platform"`
 }

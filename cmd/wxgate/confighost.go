@@ -97,18 +97,27 @@ type hosts struct{ value[[]string] }
 
 func (h *hosts) parse(text string) {
 	for _, item := range items(text) {
-		host, port, ok := splitHost(strings.ToLower(item))
-		switch {
-		case strings.Contains(item, "://"):
-			h.fault("%s is a URL; write the host alone, such as play.example.com", quote(item))
-		case strings.Contains(item, "*"):
-			h.fault("%s is a pattern; list each host", quote(item))
-		case !ok || !validHost(host):
-			h.fault("%s is not a host; write one such as play.example.com, in its xn-- form if it is not ASCII", quote(item))
-		case !slices.Contains(h.Value, joinHost(host, port)):
-			h.Value = append(h.Value, joinHost(host, port))
+		switch host, wrong := parseHost(item); {
+		case wrong != "":
+			h.fault("%s %s", quote(item), wrong)
+		case !slices.Contains(h.Value, host):
+			h.Value = append(h.Value, host)
 		}
 	}
+}
+
+// parseHost reads one such name. What is wrong comes back as the end of a sentence.
+func parseHost(text string) (name, wrong string) {
+	host, port, ok := splitHost(strings.ToLower(text))
+	switch {
+	case strings.Contains(text, "://"):
+		return "", "is a URL; write the host alone, such as play.example.com"
+	case strings.Contains(text, "*"):
+		return "", "is a pattern; list each host"
+	case !ok || !validHost(host):
+		return "", "is not a host; write one such as play.example.com, in its xn-- form if it is not ASCII"
+	}
+	return joinHost(host, port), ""
 }
 
 func (h *hosts) shown() string { return strings.Join(h.Value, ",") }

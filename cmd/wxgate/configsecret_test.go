@@ -30,7 +30,9 @@ func allAccounts() map[string]string {
 		"WEB_APP_ID", "wx0123456789abcde1", "WEB_APP_SECRET", "c",
 		"MOBILE_APP_ID", "wx0123456789abcde2", "MOBILE_APP_SECRET", "d",
 		"MINI_APP_ID", "wx0123456789abcde3", "MINI_APP_SECRET", "e",
-		"MP_TOKEN", "tokenOfThePush", "MP_AES_KEY", strings.Repeat("k", 43), "ADMIN_TOKEN", "f")
+		"MP_TOKEN", "tokenOfThePush", "MP_AES_KEY", strings.Repeat("k", 43), "ADMIN_TOKEN", "f",
+		"COMPONENT_APP_ID", "wx0123456789abcde4", "COMPONENT_APP_SECRET", "g", "COMPONENT_TOKEN", "tokenOfThePlatform",
+		"COMPONENT_AES_KEY", strings.Repeat("k", 43), "COMPONENT_AES_KEY_PREVIOUS", strings.Repeat("p", 43))
 }
 
 func TestSecretFiles(t *testing.T) {
@@ -70,6 +72,10 @@ func TestSecretFiles(t *testing.T) {
 		vars["WXGATE_ADMIN_TOKEN_FILE"] = writeFile(t, "f")
 		vars["WXGATE_MP_TOKEN_FILE"] = writeFile(t, "token1234\n")
 		vars["WXGATE_MP_AES_KEY_FILE"] = writeFile(t, strings.Repeat("k", 43))
+		vars["WXGATE_COMPONENT_APP_SECRET_FILE"] = writeFile(t, "g")
+		vars["WXGATE_COMPONENT_TOKEN_FILE"] = writeFile(t, "token5678\n")
+		vars["WXGATE_COMPONENT_AES_KEY_FILE"] = writeFile(t, strings.Repeat("n", 43))
+		vars["WXGATE_COMPONENT_AES_KEY_PREVIOUS_FILE"] = writeFile(t, strings.Repeat("p", 43))
 		vars["WXGATE_JWT_KEY_FILE"] = writeFile(t, newPEM(t))
 		setEnv(t, vars)
 		c, err := loadConfig()
@@ -83,7 +89,8 @@ func TestSecretFiles(t *testing.T) {
 		}
 		if len(c.Secrets.Value) != 2 || c.StoreURL.Value != "redis://:x@redis:6379/0" || c.MPAppSecret.Value != "a" ||
 			c.YunxinAppSecret.Value != "b" || c.WebAppSecret.Value != "c" || c.MobileAppSecret.Value != "d" ||
-			c.MiniAppSecret.Value != "e" || c.AdminToken.Value != "f" || c.MPToken.Value != "token1234" || len(c.MPAESKey.Value) != 43 || len(c.JWTKey.Value) == 0 {
+			c.MiniAppSecret.Value != "e" || c.AdminToken.Value != "f" || c.MPToken.Value != "token1234" || len(c.MPAESKey.Value) != 43 || len(c.JWTKey.Value) == 0 ||
+			c.ComponentAppSecret.Value != "g" || c.ComponentToken.Value != "token5678" || c.ComponentAESKey.Value[0] != 'n' || c.ComponentAESKeyPrevious.Value[0] != 'p' {
 			t.Error("not every secret arrived from its file")
 		}
 	})
@@ -126,8 +133,9 @@ func TestSecretFileFaults(t *testing.T) {
 		{"WXGATE_MOBILE_APP_SECRET", "WXGATE_MOBILE_APP_ID", ""},
 		{"WXGATE_MINI_APP_SECRET", "WXGATE_MINI_APP_ID", ""},
 		{"WXGATE_YUNXIN_APP_SECRET", "WXGATE_YUNXIN_APP_KEY", ""},
+		{"WXGATE_COMPONENT_AES_KEY", "WXGATE_COMPONENT_AES_KEY_PREVIOUS", ""},
 	} {
-		for _, id := range []string{"wx0123456789abcdef", ""} {
+		for _, id := range []string{allAccounts()[tt.id], ""} {
 			vars := allAccounts()
 			vars["WXGATE_YUNXIN_REQUIRED"], vars["WXGATE_QR"] = "true", tt.qr
 			vars[tt.id], vars[tt.secret], vars[tt.secret+"_FILE"] = id, "", missing
@@ -160,6 +168,9 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	key := newPEM(t)
 	body := strings.Split(key, "\n")[1]
 	passwords := []string{mark, mark + "/+=@"}
+	badTokens := []string{mark + "!", mark + mark + mark + mark + mark, "ä" + mark}
+	aesKey := (mark + strings.Repeat("A", 43))[:43]
+	badKeys := []string{mark, aesKey + "A", "-" + aesKey[:42]}
 	badPasswords := []string{mark + " ", "a " + mark, "\t" + mark, mark + "\x01", mark + "\n" + mark}
 	forms := map[string]struct{ valid, broken []string }{
 		"WXGATE_SECRETS": {
@@ -169,16 +180,19 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 				mark + "+/", mark + "\n" + mark, "redis://:" + mark + "@h", "-" + mark, keyA + keyB, keyA + ";" + keyB,
 			},
 		},
-		"WXGATE_MP_APP_SECRET":     {valid: passwords, broken: badPasswords},
-		"WXGATE_WEB_APP_SECRET":    {valid: passwords, broken: badPasswords},
-		"WXGATE_MOBILE_APP_SECRET": {valid: passwords, broken: badPasswords},
-		"WXGATE_MINI_APP_SECRET":   {valid: passwords, broken: badPasswords},
-		"WXGATE_YUNXIN_APP_SECRET": {valid: passwords, broken: badPasswords},
-		"WXGATE_ADMIN_TOKEN":       {valid: passwords, broken: badPasswords},
-		"WXGATE_MP_TOKEN":          {valid: []string{mark}, broken: []string{mark + "!", mark + mark + mark + mark + mark, "ä" + mark}},
-		"WXGATE_MP_AES_KEY": {
-			valid:  []string{(mark + strings.Repeat("A", 43))[:43]},
-			broken: []string{mark, mark + strings.Repeat("A", 43), "-" + (mark + strings.Repeat("A", 43))[:42]},
+		"WXGATE_MP_APP_SECRET":        {valid: passwords, broken: badPasswords},
+		"WXGATE_WEB_APP_SECRET":       {valid: passwords, broken: badPasswords},
+		"WXGATE_MOBILE_APP_SECRET":    {valid: passwords, broken: badPasswords},
+		"WXGATE_MINI_APP_SECRET":      {valid: passwords, broken: badPasswords},
+		"WXGATE_YUNXIN_APP_SECRET":    {valid: passwords, broken: badPasswords},
+		"WXGATE_COMPONENT_APP_SECRET": {valid: passwords, broken: badPasswords},
+		"WXGATE_ADMIN_TOKEN":          {valid: passwords, broken: badPasswords},
+		"WXGATE_MP_TOKEN":             {valid: []string{mark}, broken: badTokens},
+		"WXGATE_COMPONENT_TOKEN":      {valid: []string{mark}, broken: badTokens},
+		"WXGATE_MP_AES_KEY":           {valid: []string{aesKey}, broken: badKeys},
+		"WXGATE_COMPONENT_AES_KEY":    {valid: []string{aesKey}, broken: badKeys},
+		"WXGATE_COMPONENT_AES_KEY_PREVIOUS": {
+			valid: []string{aesKey[:42] + "Z"}, broken: append(badKeys, aesKey, aesKey[:42]+"B"),
 		},
 		"WXGATE_JWT_KEY": {
 			valid: []string{key, "Key of play.example.com:\n" + key + key},
@@ -256,6 +270,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	for _, name := range []string{
 		"PUBLIC_URL", "UPSTREAM", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "WECHAT_API_URL", "YUNXIN_URLS", "TRUSTED_PROXIES", "LISTEN",
 		"FORWARD_AUTH", "ANSWERS", "CLEAR_COOKIES", "QR", "WEB_APP_ID", "MOBILE_APP_ID", "MINI_APP_ID",
+		"COMPONENT_APP_ID", "COMPONENT_ACCOUNTS", "WECHAT_MP_URL",
 	} {
 		code, out := outputOf(t, minimal(name, "http://user:"+mark+"@example.com:x"))
 		if strings.Contains(out, mark) || !strings.Contains(out, "WXGATE_"+name+": ") || code != exitUsage {

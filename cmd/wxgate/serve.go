@@ -14,6 +14,7 @@ import (
 	"wxgate/proxy"
 	"wxgate/session"
 	"wxgate/wechat"
+	"wxgate/wechat/component"
 	"wxgate/yunxin"
 )
 
@@ -170,43 +171,51 @@ func build(cfg *config, log *slog.Logger, metrics *proxy.Metrics, st metered) (*
 	if err != nil {
 		return nil, err
 	}
+	client := wechat.New(wechat.Config{
+		APIURL: cfg.WeChatAPIURL.Value, OpenURL: cfg.WeChatOpenURL.Value, MPURL: cfg.WeChatMPURL.Value, Observe: metrics.WeChatCall,
+	})
+	platform, platformPush, err := buildPlatform(cfg, log, client, sessions, st)
+	if err != nil {
+		return nil, err
+	}
 	return proxy.New(proxy.Config{
 		PublicURL: public, AllowedHosts: cfg.AllowedHosts.Value, CookieDomain: cfg.CookieDomain.Value,
 		Upstreams: cfg.Upstream.Value, UpstreamTimeout: cfg.UpstreamTimeout.Value,
 		Rules: cfg.Routes.Value, VerifyFiles: cfg.VerifyFiles.Value,
 		TrustedProxies: cfg.TrustedProxies.Value, LoginRate: cfg.LoginRate.Value, AllowedOrigins: cfg.AllowedOrigins.Value,
-		WeChat: wechat.New(wechat.Config{
-			APIURL: cfg.WeChatAPIURL.Value, OpenURL: cfg.WeChatOpenURL.Value, Observe: metrics.WeChatCall,
-		}),
-		MP:               wechat.App{ID: cfg.MPAppID.Value, Secret: cfg.MPAppSecret.Value},
-		Web:              wechat.App{ID: cfg.WebAppID.Value, Secret: cfg.WebAppSecret.Value},
-		Mobile:           wechat.App{ID: cfg.MobileAppID.Value, Secret: cfg.MobileAppSecret.Value},
-		Mini:             wechat.App{ID: cfg.MiniAppID.Value, Secret: cfg.MiniAppSecret.Value},
-		QR:               cfg.QR.Value,
-		SnapshotVisitors: cfg.Snapshot.Value == "visitor",
-		ProfileMaxAge:    cfg.ProfileMaxAge.Value,
-		ForwardAuth:      cfg.ForwardAuth.Value,
-		Answers:          cfg.Answers.Value,
-		KeepFragment:     cfg.KeepFragment.Value,
-		Inject:           cfg.Inject.Value,
-		ClearCookies:     cfg.ClearCookies.Value,
-		Platform:         cfg.PlatformID.Value,
-		ConsentLogin:     cfg.Login.Value == "consent",
-		Sessions:         sessions,
-		Users:            identity.NewDirectory(identity.DirectoryConfig{Store: st, Queue: st, Announce: cfg.HookURL.Value != ""}),
-		Queue:            st,
-		HookURL:          cfg.HookURL.Value,
-		AdminToken:       cfg.AdminToken.Value,
-		Lister:           st,
-		Push:             push,
-		MessageForward:   cfg.MessageForward.Value,
-		Signer:           signer,
-		PlainHeaders:     cfg.PlainHeaders.Value,
-		Yunxin:           buildYunxin(cfg, metrics),
-		DefaultName:      cfg.DefaultName.Value,
-		Ping:             st.Ping,
-		Logger:           log,
-		Metrics:          metrics,
+		WeChat:            client,
+		MP:                wechat.App{ID: cfg.MPAppID.Value, Secret: cfg.MPAppSecret.Value},
+		Web:               wechat.App{ID: cfg.WebAppID.Value, Secret: cfg.WebAppSecret.Value},
+		Mobile:            wechat.App{ID: cfg.MobileAppID.Value, Secret: cfg.MobileAppSecret.Value},
+		Mini:              wechat.App{ID: cfg.MiniAppID.Value, Secret: cfg.MiniAppSecret.Value},
+		QR:                cfg.QR.Value,
+		SnapshotVisitors:  cfg.Snapshot.Value == "visitor",
+		ProfileMaxAge:     cfg.ProfileMaxAge.Value,
+		ForwardAuth:       cfg.ForwardAuth.Value,
+		Answers:           cfg.Answers.Value,
+		KeepFragment:      cfg.KeepFragment.Value,
+		Inject:            cfg.Inject.Value,
+		ClearCookies:      cfg.ClearCookies.Value,
+		Platform:          cfg.PlatformID.Value,
+		ConsentLogin:      cfg.Login.Value == "consent",
+		Sessions:          sessions,
+		Users:             identity.NewDirectory(identity.DirectoryConfig{Store: st, Queue: st, Announce: cfg.HookURL.Value != ""}),
+		Queue:             st,
+		HookURL:           cfg.HookURL.Value,
+		AdminToken:        cfg.AdminToken.Value,
+		Lister:            st,
+		Push:              push,
+		MessageForward:    cfg.MessageForward.Value,
+		Component:         platform,
+		ComponentPush:     platformPush,
+		ComponentAccounts: cfg.ComponentAccounts.byHost(),
+		Signer:            signer,
+		PlainHeaders:      cfg.PlainHeaders.Value,
+		Yunxin:            buildYunxin(cfg, metrics),
+		DefaultName:       cfg.DefaultName.Value,
+		Ping:              st.Ping,
+		Logger:            log,
+		Metrics:           metrics,
 	})
 }
 
@@ -221,6 +230,26 @@ func buildPush(cfg *config) (*wechat.Push, error) {
 		c.AESKeys = []string{key}
 	}
 	return wechat.NewPush(c)
+}
+
+// buildPlatform returns nil twice where no third-party platform is configured. Its
+// secrets rest in the store, sealed as those of the sessions are.
+func buildPlatform(cfg *config, log *slog.Logger, client *wechat.Client, sessions *session.Manager, st metered) (*component.Platform, *wechat.Push, error) {
+	if cfg.ComponentAppID.Value == "" {
+		return nil, nil, nil
+	}
+	keys := []string{cfg.ComponentAESKey.Value}
+	if previous := cfg.ComponentAESKeyPrevious.Value; previous != "" {
+		keys = append(keys, previous)
+	}
+	push, err := wechat.NewPush(wechat.PushConfig{Token: cfg.ComponentToken.Value, AppID: cfg.ComponentAppID.Value, AESKeys: keys})
+	if err != nil {
+		return nil, nil, err
+	}
+	return component.New(component.Config{
+		App:    wechat.App{ID: cfg.ComponentAppID.Value, Secret: cfg.ComponentAppSecret.Value},
+		Client: client, Store: st, Queue: st, Sealer: sessions, Announce: cfg.HookURL.Value != "", Logger: log,
+	}), push, nil
 }
 
 // buildYunxin returns nil where no AppKey is given: then there are no IM

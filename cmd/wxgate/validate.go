@@ -16,6 +16,7 @@ func (c *config) check() {
 	c.checkUpstream()
 	c.checkForwardAuth()
 	c.checkSessions()
+	c.checkComponent()
 	c.checkWeChat()
 	c.checkQR()
 	c.checkYunxin()
@@ -76,22 +77,29 @@ func (c *config) checkHosts() {
 	if !c.AllowedHosts.ok() {
 		return
 	}
+	for i, item := range c.AllowedHosts.Value {
+		host, wrong := c.servedHost(item)
+		if wrong != "" {
+			c.AllowedHosts.fault("%s %s", quote(item), wrong)
+		}
+		c.AllowedHosts.Value[i] = host
+	}
+}
+
+// servedHost writes a host as browsers of the public URL's scheme do, without the usual port.
+func (c *config) servedHost(item string) (name, wrong string) {
 	scheme := "https"
 	if c.PublicURL.Value != nil {
 		scheme = c.PublicURL.Value.Scheme
 	}
-	usual := map[string]string{"https": "443", "http": "80"}[scheme]
-	for i, item := range c.AllowedHosts.Value {
-		host, port, _ := splitHost(item)
-		if port == usual {
-			item = joinHost(host, "")
-			port = ""
-		}
-		if port != "" && !isLoopback(host) && !c.InsecureHTTP.Value {
-			c.AllowedHosts.fault("%s has a port on a host that is not loopback; write %s", quote(item), joinHost(host, ""))
-		}
-		c.AllowedHosts.Value[i] = item
+	host, port, _ := splitHost(item)
+	switch {
+	case port == map[string]string{"https": "443", "http": "80"}[scheme]:
+		return joinHost(host, ""), ""
+	case port != "" && !isLoopback(host) && !c.InsecureHTTP.Value:
+		return item, "has a port on a host that is not loopback; write " + joinHost(host, "")
 	}
+	return item, ""
 }
 
 // checkCookieDomain applies the browsers' own rule (RFC 6265 section 5.3): the domain is the host or one above it.
@@ -101,10 +109,13 @@ func (c *config) checkCookieDomain() {
 		return
 	}
 	domain := c.CookieDomain.Value
-	if host := c.PublicURL.Value.Hostname(); host != domain && !strings.HasSuffix(host, "."+domain) {
+	if host := c.PublicURL.Value.Hostname(); !below(host, domain) {
 		c.CookieDomain.fault("%s is not the public host %s nor above it; browsers would drop the cookie", quote(domain), quote(host))
 	}
 }
+
+// below reports that browsers send the cookies of a domain to a host.
+func below(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
 
 // checkUpstream wants an app unless another proxy leads to it, and catches the commonest loop: the app's port is our own.
 func (c *config) checkUpstream() {
@@ -160,10 +171,14 @@ func (c *config) checkWeChat() {
 	if c.MPToken.given() && c.MPToken.ok() && !c.MPAESKey.given() {
 		c.MPToken.warn("without WXGATE_MP_AES_KEY pushes are plain text, whose signature does not cover what they say; choose 安全模式 in the console and give the key")
 	}
-	if c.MessageForward.given() && c.MPToken.ok() && !c.MPToken.given() {
-		c.MessageForward.fault("has no messages to forward; give WXGATE_MP_TOKEN")
+	if c.MessageForward.given() && c.MPToken.ok() && !c.MPToken.given() && c.ComponentToken.ok() && !c.ComponentToken.given() {
+		c.MessageForward.fault("has no messages to forward; give WXGATE_MP_TOKEN or, of a third-party platform, WXGATE_COMPONENT_TOKEN")
 	}
-	if !c.MPAppID.given() && !c.WebAppID.given() && !c.MobileAppID.given() && !c.MiniAppID.given() {
+	switch {
+	case c.MPAppID.given() || c.WebAppID.given() || c.MobileAppID.given() || c.MiniAppID.given() || c.ComponentAccounts.given():
+	case c.ComponentAppID.given():
+		c.ComponentAccounts.warn("no account of WeChat is given, so nobody can log in; map a host to an account when one has authorized the platform")
+	default:
 		c.MPAppID.warn("no account of WeChat is given, so nobody can log in; give a service account by this and WXGATE_MP_APP_SECRET")
 	}
 }
@@ -193,6 +208,9 @@ func (c *config) checkQR() {
 	account, id, secret := "website app", &c.WebAppID, &c.WebAppSecret
 	if qr.Value == "phone" {
 		account, id, secret = "service account", &c.MPAppID, &c.MPAppSecret
+	}
+	if qr.Value == "phone" && c.ComponentAccounts.given() {
+		return // on the hosts of these accounts
 	}
 	if qr.ok() && id.ok() && secret.ok() && !id.given() {
 		qr.fault("%s needs a %s; give %s and %s", qr.Value, account, id.name, secret.name)

@@ -117,6 +117,7 @@ func TestComposeKnowsTheSimulator(t *testing.T) {
 	}
 	args := slices.Clone([]string(project.Services["fakewechat"].Command))
 	args[slices.Index(args, "-listen")+1] = "127.0.0.1:0"
+	args[slices.Index(args, "-platform")+1] = "http://127.0.0.1:1" // nobody is there to push to
 
 	cmd := exec.CommandContext(t.Context(), build(t, "fakewechat").path, args...)
 	out, err := cmd.StdoutPipe()
@@ -138,6 +139,7 @@ func TestComposeKnowsTheSimulator(t *testing.T) {
 	}
 	for _, name := range []string{
 		"WXGATE_MP_APP_ID", "WXGATE_MP_APP_SECRET", "WXGATE_YUNXIN_APP_KEY", "WXGATE_YUNXIN_APP_SECRET", "WXGATE_WECHAT_OPEN_URL",
+		"WXGATE_WECHAT_MP_URL", "WXGATE_COMPONENT_APP_ID", "WXGATE_COMPONENT_APP_SECRET", "WXGATE_COMPONENT_TOKEN", "WXGATE_COMPONENT_AES_KEY",
 	} {
 		told := project.Services["wxgate"].Environment[name]
 		if told == nil || *told != played[name] {

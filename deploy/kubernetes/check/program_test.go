@@ -58,6 +58,10 @@ func (p program) soundSecrets(t *testing.T) map[string]string {
 		"WXGATE_ADMIN_TOKEN":       key,
 		"WXGATE_YUNXIN_APP_SECRET": "0123456789ab",
 		"WXGATE_STORE_URL":         "redis://:0123456789abcdef@redis:6379/0",
+
+		"WXGATE_COMPONENT_APP_SECRET": strings.Repeat("0123456789abcdef", 2),
+		"WXGATE_COMPONENT_TOKEN":      strings.Repeat("0123456789abcdef", 2),
+		"WXGATE_COMPONENT_AES_KEY":    strings.Repeat("0123456789abcdef", 3)[:43],
 	}
 }
 
@@ -91,6 +95,34 @@ func TestProgramAcceptsManifests(t *testing.T) {
 			t.Errorf("wxgate config: exit code %d, want 2 and a fault of WXGATE_SECRETS and WXGATE_MP_APP_SECRET\n%s", code, out)
 		}
 	})
+}
+
+// The same for the example with its third-party platform.
+func TestProgramAcceptsPlatform(t *testing.T) {
+	wxgate := build(t, "wxgate")
+	all := mustRender(t, platformDir)
+	env := environment(all, clawMachine(all).wxgate)
+	code, out := wxgate.run(t, mountSecrets(t, env, wxgate.soundSecrets(t)), "config")
+	if code != 0 || strings.Contains(out, "warning: ") {
+		t.Errorf("wxgate config: exit code %d\n%s", code, out)
+	}
+	for _, want := range []string{"WXGATE_COMPONENT_AES_KEY=***\n", "WXGATE_COMPONENT_ACCOUNTS=shop.example.com=wx0000000000000002\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("wxgate config shows\n%swithout %s", out, want)
+		}
+	}
+
+	s, _ := get[corev1.Secret](all, "wxgate-platform")
+	values := wxgate.soundSecrets(t)
+	for key, value := range s.Data {
+		values[key] = string(value)
+	}
+	code, out = wxgate.run(t, mountSecrets(t, env, values), "config")
+	for name := range s.Data {
+		if code != 2 || !strings.Contains(out, name+": ") {
+			t.Errorf("wxgate config with the example's own: exit code %d, want 2 and a fault of %s\n%s", code, name, out)
+		}
+	}
 }
 
 // mountSecrets does what the kubelet does: one file for each key, at the place that the variable names.
@@ -143,6 +175,7 @@ func deploymentFiles(t *testing.T) []string {
 	for _, pattern := range []string{
 		"Dockerfile", "deploy/README.md", "deploy/compose/*.*",
 		"deploy/kubernetes/base/*.*", "deploy/kubernetes/example/*.*", "deploy/kubernetes/example/secrets/*.env",
+		"deploy/kubernetes/example/third-party-platform/*.*",
 	} {
 		found, err := filepath.Glob(filepath.Join(projectRoot, pattern))
 		if err != nil || len(found) == 0 {

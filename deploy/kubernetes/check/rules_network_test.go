@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -69,13 +70,25 @@ func admitsEverybody(from networkingv1.NetworkPolicyPeer) bool {
 
 // ingress: the host is that of the public URL, has a certificate, and leads to a Service.
 func ingress(all objects) (wrong []string) {
-	public, err := url.Parse(environment(all, clawMachine(all).wxgate)["WXGATE_PUBLIC_URL"])
+	env := environment(all, clawMachine(all).wxgate)
+	public, err := url.Parse(env["WXGATE_PUBLIC_URL"])
+	var mapped []string
+	for pair := range strings.SplitSeq(env["WXGATE_COMPONENT_ACCOUNTS"], ",") {
+		if host, _, _ := strings.Cut(pair, "="); host != "" {
+			mapped = append(mapped, host)
+		}
+	}
 	for _, in := range list[*networkingv1.Ingress](all) {
 		if err != nil || public.Scheme != "https" {
 			wrong = append(wrong, "WXGATE_PUBLIC_URL is not https")
 		}
+		for _, host := range mapped {
+			if !slices.ContainsFunc(in.Spec.Rules, func(r networkingv1.IngressRule) bool { return r.Host == host }) {
+				wrong = append(wrong, fmt.Sprintf("Ingress %s does not serve %s of WXGATE_COMPONENT_ACCOUNTS", in.Name, host))
+			}
+		}
 		for _, r := range in.Spec.Rules {
-			if r.Host != public.Host {
+			if r.Host != public.Host && !slices.Contains(mapped, r.Host) {
 				wrong = append(wrong, fmt.Sprintf("Ingress %s serves %s, WXGATE_PUBLIC_URL says %s", in.Name, r.Host, public.Host))
 			}
 			if !slices.ContainsFunc(in.Spec.TLS, func(tls networkingv1.IngressTLS) bool { return slices.Contains(tls.Hosts, r.Host) }) {

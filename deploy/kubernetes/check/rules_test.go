@@ -26,8 +26,11 @@ func findings(all objects) (wrong []string) {
 	return wrong
 }
 
+// platformDir turns the example's third-party platform on.
+const platformDir = "testdata/third-party-platform"
+
 func TestManifests(t *testing.T) {
-	for _, dir := range []string{"../base", "../example"} {
+	for _, dir := range []string{"../base", "../example", platformDir} {
 		t.Run(dir, func(t *testing.T) {
 			for _, wrong := range findings(mustRender(t, dir)) {
 				t.Error(wrong)
@@ -119,6 +122,9 @@ func TestRulesFindMistakes(t *testing.T) {
 		{"public plain http", func(all objects) { config(all, "wxgate")["WXGATE_PUBLIC_URL"] = "http://play.example.com" }, "not https"},
 		{"no certificate", func(all objects) { way(all).TLS = nil }, "no certificate"},
 		{"way to nowhere", func(all objects) { way(all).Rules[0].HTTP.Paths[0].Backend.Service.Name = "claw" }, "leads to port http of Service claw"},
+		{"no way to an account's host", func(all objects) {
+			setEnv(clawMachine(all).wxgate, "WXGATE_COMPONENT_ACCOUNTS", "play.example.com=wx1,shop.example.com=wx2")
+		}, "does not serve shop.example.com of WXGATE_COMPONENT_ACCOUNTS"},
 		{"budget for nobody", func(all objects) {
 			p, _ := get[policyv1.PodDisruptionBudget](all, "claw-machine")
 			p.Spec.Selector.MatchLabels["app.kubernetes.io/name"] = "claw"
