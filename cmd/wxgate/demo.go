@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"wxgate/cmd/wxgate/clawmachine"
@@ -91,9 +92,9 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	}
 	defer admin.Close()
 	public := "http://" + browsers.Addr().String()
-	host, _, _ := net.SplitHostPort(browsers.Addr().String())
+	host, port, _ := net.SplitHostPort(browsers.Addr().String())
 
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(quietFirstTicket{slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})})
 	d := &demoWorld{public: public}
 	defer d.close()
 
@@ -103,13 +104,12 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	}
 	wechatURL := "http://" + wechatListener.Addr().String()
 	push := wechattest.PushSettings{URL: public + "/.wxgate/messages", Token: demoPushToken, AESKey: demoPushKey, Mode: wechattest.PushSafe}
-	sim := wechattest.New(wechattest.Config{PublicURL: wechatURL, Apps: []wechattest.App{
+	sim := wechattest.New(wechattest.Config{PublicURL: wechatURL, Apps: append(customerApps(), []wechattest.App{
 		{ID: demoAppID, Secret: demoAppSecret, Name: "开心抓娃娃", CallbackHosts: []string{host}, Bound: true, JSDomains: []string{host}, Push: push},
 		{ID: demoWebID, Secret: demoWebSecret, Kind: wechattest.Website, Name: "开心抓娃娃网页版", CallbackHosts: []string{host}, Bound: true},
 		{ID: demoMiniID, Secret: demoMiniSecret, Kind: wechattest.MiniProgram, Name: "开心抓娃娃小程序", Bound: true},
-	}})
+	}...)})
 	d.sim = sim
-	d.serve(wechatListener, asDemoClient(sim))
 	d.switcher = demoSwitcher(sim)
 	im := yunxintest.NewServer(yunxintest.Config{})
 	defer im.Close()
@@ -124,13 +124,19 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	}
 	operator := freshKey()
 	d.people = newDemoPeople(public, "http://"+admin.Addr().String(), operator, sim)
-	d.serve(hook, http.HandlerFunc(d.people.event))
+	d.platform = &demoPlatform{
+		public: public, admin: "http://" + admin.Addr().String(), token: operator, wechat: wechatURL, sim: sim,
+		host: strings.TrimSuffix("localhost:"+port, ":80"),
+	}
+	d.platform.register(false)
+	d.serve(wechatListener, d.asClient(sim))
+	d.serve(hook, d.platform.app(d.people.event))
 	dir, err := os.MkdirTemp("", "wxgate-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cfg, err := newConfig(map[string]string{
+	settings := map[string]string{
 		"WXGATE_PUBLIC_URL":        public,
 		"WXGATE_UPSTREAM":          "http://" + appListener.Addr().String(),
 		"WXGATE_SECRETS":           freshKey(),
@@ -141,7 +147,6 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		"WXGATE_MP_TOKEN":          demoPushToken,
 		"WXGATE_MP_AES_KEY":        demoPushKey,
 		"WXGATE_ADMIN_TOKEN":       operator,
-		"WXGATE_HOOK_URL":          "http://" + hook.Addr().String(),
 		"WXGATE_WEB_APP_ID":        demoWebID,
 		"WXGATE_WEB_APP_SECRET":    demoWebSecret,
 		"WXGATE_MINI_APP_ID":       demoMiniID,
@@ -153,24 +158,39 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 		"WXGATE_YUNXIN_URLS":       im.URL,
 		"WXGATE_SHUTDOWN_DELAY":    "1ms",
 		"WXGATE_SHUTDOWN_GRACE":    "2s",
-	})
+	}
+	maps.Copy(settings, d.platform.settings("http://"+hook.Addr().String()))
+	cfg, err := newConfig(settings)
 	if err != nil {
 		return err
 	}
-	app, err := clawmachine.New(clawmachine.Config{
+	machine := clawmachine.Config{
 		JWKSURL: "http://" + admin.Addr().String() + "/jwks.json",
 		Issuer:  cfg.JWTIssuer.Value, Audience: cfg.JWTAudience.Value,
 		YunxinLoginURL: im.URL + "/sim/login",
 		DefaultName:    func(user string) string { return identity.DefaultName(cfg.DefaultName.Value, user) },
-		Switcher:       d.switcher,
 		Logger:         log,
-	})
-	if err != nil {
+	}
+	// The customer's machine is another one, and has no switch: that is a matter of the demo's own host.
+	if d.customer, err = clawmachine.New(machine); err != nil {
 		return err
 	}
-	d.app = app
-	d.serve(appListener, app)
+	machine.Switcher = d.switcher
+	if d.app, err = clawmachine.New(machine); err != nil {
+		return err
+	}
+	d.serve(appListener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		app := d.app
+		if r.Host == d.platform.host {
+			app = d.customer
+		}
+		app.ServeHTTP(w, r)
+	}))
 
+	tickets, stop := context.WithCancel(ctx)
+	var pushing sync.WaitGroup
+	defer pushing.Wait()
+	defer stop()
 	return serve(ctx, cfg, log, &serveOptions{
 		browsers: browsers, admin: admin, wrap: d.wrap,
 		started: func() {
@@ -178,7 +198,8 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 			// killed demo leaves anything behind (where the system allows it;
 			// elsewhere it is removed at the end).
 			os.RemoveAll(dir)
-			fmt.Fprintf(stdout, demoText, public, public, public, wechatURL, admin.Addr())
+			pushing.Go(func() { sim.RunTickets(tickets) })
+			fmt.Fprintf(stdout, demoText, public, public, public, public, wechatURL, admin.Addr())
 		},
 	})
 }
@@ -193,78 +214,12 @@ Try: play a round · see what the app behind wxgate was told, verified
      share name and avatar · be somebody else, or the same person on a PC,
      an Android that delivers callbacks twice, a snapshot page: %s/demo/
      see two users become one, first on the phone, then on a PC: %s/demo/people
+     be the operator of a third-party platform: %s/demo/platform
 Simulated WeChat and its journal: %s/sim/
 Metrics: http://%s/metrics
 
 Ctrl-C ends it; nothing is left behind.
 `
-
-// demoWorld is what stands around the gateway in the demo.
-type demoWorld struct {
-	public   string
-	app      *clawmachine.App
-	sim      *wechattest.Server
-	people   *demoPeople
-	switcher clawmachine.Switcher
-	servers  []*http.Server
-}
-
-func (d *demoWorld) serve(l net.Listener, h http.Handler) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
-	d.servers = append(d.servers, s)
-	go s.Serve(l)
-}
-
-func (d *demoWorld) close() {
-	if d.app != nil {
-		d.app.Close()
-	}
-	for _, s := range d.servers {
-		s.Close()
-	}
-}
-
-// wrap plays the visitor's WeChat in front of the gateway: any browser becomes
-// the chosen kind of client. The switch itself is answered here too; the
-// gateway knows nothing of it.
-func (d *demoWorld) wrap(gateway http.Handler) http.Handler {
-	own, _ := url.Parse(d.public)
-	client := asDemoClient(d.sim.WebView(withWayOut(gateway)))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Host != own.Host && r.Method == http.MethodGet:
-			// Whoever typed localhost means this place.
-			http.Redirect(w, r, d.public+r.URL.EscapedPath(), http.StatusFound)
-		case r.URL.Path == demoSwitchPath && r.Method == http.MethodPost:
-			d.switchVisitor(w, r)
-		case r.URL.Path == demoPage:
-			serveSwitchPage(w, d.switcher)
-		case strings.HasPrefix(r.URL.Path, peoplePage):
-			d.people.ServeHTTP(w, r)
-		default:
-			client.ServeHTTP(w, r)
-		}
-	})
-}
-
-// asDemoClient gives every request the User-Agent of the chosen client.
-func asDemoClient(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("User-Agent", demoAgent(r))
-		next.ServeHTTP(w, r)
-	})
-}
-
-func demoAgent(r *http.Request) string {
-	if c, err := r.Cookie(demoClientCookie); err == nil {
-		for _, known := range demoClients {
-			if known.name == c.Value {
-				return known.agent
-			}
-		}
-	}
-	return demoClients[0].agent
-}
 
 func demoSwitcher(sim *wechattest.Server) clawmachine.Switcher {
 	s := clawmachine.Switcher{Action: demoSwitchPath}

@@ -21,8 +21,8 @@ import (
 
 const (
 	peoplePage = "/demo/people"
-	peopleData = "/demo/people.json"
-	peopleStep = "/demo/people/step"
+	peopleData = peoplePage + ".json"
+	peopleStep = peoplePage + "/step"
 )
 
 //go:embed demo_people.html
@@ -81,30 +81,11 @@ func (p *demoPeople) begin() {
 	p.phone, p.pc, p.events = nil, nil, nil
 }
 
-func (p *demoPeople) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	var err error
-	switch {
-	case r.URL.Path == peoplePage:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(peopleHTML)
-	case r.URL.Path == peopleData:
-		var v peopleView
-		if v, err = p.view(r.Context()); err == nil {
-			w.Header().Set("Content-Type", "application/json")
-			json.NewEncoder(w).Encode(v)
-		}
-	case r.URL.Path == peopleStep && r.Method == http.MethodPost && r.Header.Get("Origin") != "" && r.Header.Get("Origin") != p.public:
-		w.WriteHeader(http.StatusForbidden) // another site's page plays with the demo
-	case r.URL.Path == peopleStep && r.Method == http.MethodPost:
-		if err = p.step(r.Context(), r.FormValue("step")); err == nil {
-			w.WriteHeader(http.StatusNoContent)
-		}
-	default:
-		http.NotFound(w, r)
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+func (p *demoPeople) tab() demoTab {
+	return demoTab{
+		path: peoplePage, public: p.public, html: peopleHTML,
+		view: func(r *http.Request) (any, error) { return p.view(r.Context()) },
+		step: func(r *http.Request, name string) error { return p.step(r.Context(), name) },
 	}
 }
 

@@ -57,6 +57,7 @@ button{margin-top:1.6rem;border:0;background:#f25c5c;color:#fff;font-weight:600}
 {{range .Stories}}<form method="post" action="{{$.Action}}"><input type="hidden" name="visitor" value="{{.Visitor}}"><input type="hidden" name="client" value="{{.Client}}"><button class="story">{{.Label}}</button></form>
 {{end}}
 <p><a href="/demo/people">一个人，两台设备：看两个用户合并 · see two users become one</a></p>
+<p><a href="/demo/platform">第三方平台：当一次运营者 · be the operator of a third-party platform</a></p>
 <h2>或者自己选 · or choose</h2>
 <form method="post" action="{{.Action}}">
 <label for="visitor">谁来了 Visitor</label><select id="visitor" name="visitor">{{range .Visitors}}<option value="{{.Value}}">{{.Label}}</option>{{end}}</select>
