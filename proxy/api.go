@@ -22,11 +22,17 @@ type apiCall struct {
 	r      *http.Request
 	id     string
 	status int
+	// unread, where given, tells that a body that may be read beside the answer
+	// was not read to its end.
+	unread func() bool
 }
 
 func (c *apiCall) WriteHeader(status int) {
 	if c.status == 0 {
 		c.status = status
+		if c.unread != nil && c.unread() {
+			c.Header().Set("Connection", "close")
+		}
 	}
 	c.ResponseWriter.WriteHeader(status)
 }

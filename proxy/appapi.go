@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -137,8 +138,32 @@ func (s *Server) appYunxin(c *apiCall, path string) error {
 	return c.relay(res)
 }
 
-// streamBoth lets the answer begin while the body is still being read.
-func (c *apiCall) streamBoth() { http.NewResponseController(c.ResponseWriter).EnableFullDuplex() }
+// streamBoth lets the answer begin while the body is still being read. An answer
+// that does not wait for the end of the body ends the connection: net/http would
+// read on while it looks for the next request already.
+func (c *apiCall) streamBoth() {
+	http.NewResponseController(c.ResponseWriter).EnableFullDuplex()
+	if c.r.ContentLength != 0 {
+		body := &endMark{ReadCloser: c.r.Body}
+		c.r.Body, c.unread = body, body.unread
+	}
+}
+
+// endMark knows whether a body was read to its end.
+type endMark struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (m *endMark) Read(p []byte) (int, error) {
+	n, err := m.ReadCloser.Read(p)
+	if err == io.EOF {
+		m.ended.Store(true)
+	}
+	return n, err
+}
+
+func (m *endMark) unread() bool { return !m.ended.Load() }
 
 // relay passes an answer on as it comes.
 func (c *apiCall) relay(res *http.Response) error {

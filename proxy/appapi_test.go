@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -138,6 +139,50 @@ func TestAppAPIRefuses(t *testing.T) {
 	}
 	if calls := w.wechat.Calls("/cgi-bin/token"); len(calls) != 0 {
 		t.Error("WeChat was asked for a token by the app")
+	}
+}
+
+// A refusal does not wait for the end of the body: then the connection ends, where
+// net/http would else look for the next request in the middle of this one.
+func TestAppAPIRefusalBeforeTheEndOfTheBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil)
+	var faults logBuffer
+	app := httptest.NewUnstartedServer(w.replicas[0].App(true))
+	app.Config.ErrorLog = log.New(&faults, "", 0)
+	app.Start()
+	t.Cleanup(app.Close)
+	ends := func(method, path, body string) (status int, end bool) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, app.URL+"/wechat/"+testAppID+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		_, err = io.Copy(io.Discard, res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, res.Close
+	}
+	for range 20 {
+		if status, end := ends("POST", "/cgi-bin/token", "xxxxxxx"); status != http.StatusBadRequest || !end {
+			t.Fatalf("answered %d, and the connection ends: %v", status, end)
+		}
+	}
+	if _, end := ends("POST", "/cgi-bin/message/custom/send", "{}"); end {
+		t.Error("the connection ends though the body was read")
+	}
+	if _, end := ends("GET", "/cgi-bin/user/get", ""); end {
+		t.Error("the connection ends though there was no body")
+	}
+	app.Close()
+	if faults.String() != "" {
+		t.Errorf("net/http says\n%s", &faults)
 	}
 }
 

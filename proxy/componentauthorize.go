@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +75,7 @@ func (t *thirdParty) authorize(v *visit) {
 		return
 	}
 	// The link is this browser's from now on, whatever comes of this visit.
-	if err := t.keep(v, logins, state); err != nil {
+	if err := t.keep(v, logins, link, state); err != nil {
 		t.s.fail(v, internalError, err)
 		return
 	}
@@ -94,6 +96,10 @@ func (t *thirdParty) launch(v *visit, link component.Link, state, here string) {
 	back := t.s.hosts.origin(t.s.hosts.public) + returnPath + "?state=" + url.QueryEscape(state)
 	address, err := t.platform.Launch(v.r.Context(), link, back)
 	if err != nil {
+		// Nobody else shall find the link used that led nowhere.
+		if again := t.platform.ReturnLink(context.WithoutCancel(v.r.Context()), v.r.URL.Query().Get("token"), state); again != nil {
+			t.s.log.Warn("a link that led nowhere stays with the browser that opened it", "id", v.id, "error", again)
+		}
 		p, known := ofAuthorization(err)
 		d := pageData{ActionURL: here}
 		switch {
@@ -117,10 +123,10 @@ func (t *thirdParty) launch(v *visit, link component.Link, state, here string) {
 
 // keep notes that an authorization is this browser's: the page can be loaded again,
 // by this browser alone.
-func (t *thirdParty) keep(v *visit, logins *session.Logins, state string) error {
+func (t *thirdParty) keep(v *visit, logins *session.Logins, link component.Link, state string) error {
 	kept := *logins
 	kept.Pending = slices.DeleteFunc(slices.Clone(logins.Pending), func(p session.Pending) bool { return p.State == authorizing(state) })
-	return t.s.cfg.Sessions.Start(v.Header(), &kept, session.Pending{State: authorizing(state), Scope: scopeAuthorize})
+	return t.s.cfg.Sessions.Start(v.Header(), &kept, session.Pending{State: authorizing(state), Scope: scopeAuthorize, Until: link.Expires.Unix()})
 }
 
 // authorizing is the state under which a browser keeps an authorization.
@@ -133,12 +139,16 @@ func differs(query url.Values, name, want string) bool {
 	return given != "" && given != want
 }
 
-// speculative reports that nobody waits for a page: it is fetched in advance, or
-// as a part of another one.
+// fetchers are words in the User-Agent of programs that look at links before
+// people do: previews of chats, scanners of mail. Many hide; these do not.
+var fetchers = regexp.MustCompile(`(?i)bot\b|bot/|crawl|spider|preview|externalhit|whatsapp|linkexpanding|scanner|urlcheck`)
+
+// speculative reports that nobody waits for a page: it is fetched in advance, as a
+// part of another one, or by a program.
 func speculative(h http.Header) bool {
 	dest := h.Get("Sec-Fetch-Dest")
 	purpose := h.Get("Sec-Purpose") + h.Get("Purpose") + h.Get("X-Moz")
-	return dest != "" && dest != "document" || strings.Contains(strings.ToLower(purpose), "pre")
+	return dest != "" && dest != "document" || strings.Contains(strings.ToLower(purpose), "pre") || fetchers.MatchString(h.Get("User-Agent"))
 }
 
 // ofAuthorization translates a failed call of the platform's to WeChat. Other failures,

@@ -140,7 +140,8 @@ func TestLinkIsForOneBrowser(t *testing.T) {
 	if !strings.Contains(text(first.body), customerID) || !strings.Contains(one, "biz_appid="+customerID) {
 		t.Errorf("the page says %s, leads to %s", text(first.body), one)
 	}
-	p.clock.advance(9 * time.Minute)
+	p.clock.advance(23 * time.Hour)
+	p.told(eventsPath, eventXML(p.clock.now(), "component_verify_ticket", "ComponentVerifyTicket", p.wechat.IssueTicket(portalID))).accepted(t, "a ticket")
 	two := b.open(address).launched(t, pageAuthorize)
 	p.clock.advance(9 * time.Minute)
 	three := b.open(address).launched(t, pageAuthorize)
@@ -158,8 +159,30 @@ func TestLinkIsForOneBrowser(t *testing.T) {
 	p.browser(desktop).open(address).page(t, http.StatusBadRequest, pageAuthorizeOver)
 	// A login at the same time takes nothing away, nor does this one from it.
 	p.browser(iPhone).open(authorizeAt+"?token=unknown").page(t, http.StatusBadRequest, pageAuthorizeOver)
-	p.clock.advance(25 * time.Hour)
+	p.clock.advance(time.Hour)
 	b.open(address).page(t, http.StatusBadRequest, pageAuthorizeOver)
+}
+
+// Programs that look at links before people do, and a WeChat that is away, use no
+// link up.
+func TestLinkIsNotUsedUpInVain(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, 1)
+	p.ticket()
+	address := p.link(component.Link{})
+	for _, agent := range []string{
+		"Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "facebookexternalhit/1.1", "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+		"WhatsApp/2.23.20.0", "TelegramBot (like TwitterBot)", "Mozilla/5.0 (compatible; Baiduspider/2.0)",
+	} {
+		if res := p.browser(agent).open(address); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: answered %d", agent, res.StatusCode)
+		}
+	}
+	p.wechat.Inject(wechattest.PreAuthCodePath, wechattest.Busy)
+	if res := p.browser(desktop).open(address); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("WeChat is busy: answered %d", res.StatusCode)
+	}
+	p.browser(desktop).open(address).launched(t, pageAuthorize)
 }
 
 // browserPending lists what the browser's login cookie holds.

@@ -45,7 +45,7 @@ func (t *thirdParty) concerns(v *visit, b *inbox, m wechat.Message) bool {
 	switch {
 	case err != nil:
 		t.s.fail(v, storeUnavailable, err)
-	case !known || a.UserName == "" && a.Status == component.StatusUnauthorized:
+	case !known || a.UserName == "" && (a.Status == component.StatusUnauthorized || a.DescribedAt != nil):
 		t.s.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a message for an account that this platform does not know; it is not forwarded",
 			slog.String("id", v.id), slog.String("appid", b.appID))
 		t.acknowledge(v)

@@ -47,8 +47,10 @@ type Pending struct {
 	Bind string `json:"b,omitempty"`
 	// Again marks a login that replaces one which failed on its way.
 	Again bool `json:"r,omitempty"`
-	// Started in Unix seconds; Finished once a session came of it.
+	// Started in Unix seconds; Finished once a session came of it. Until, in Unix
+	// seconds, is the end of one that is kept longer than a login; 0 is the usual.
 	Started  int64 `json:"t"`
+	Until    int64 `json:"e,omitempty"`
 	Finished bool  `json:"f,omitempty"`
 }
 
@@ -90,7 +92,11 @@ func (m *Manager) Logins(h http.Header) *Logins {
 func (l *Logins) prune(now time.Time) {
 	l.Pending = slices.DeleteFunc(l.Pending, func(p Pending) bool {
 		age := now.Sub(time.Unix(p.Started, 0))
-		return age >= pendingLife || age < -loopWindow
+		over := age >= pendingLife
+		if p.Until != 0 {
+			over = now.Unix() >= p.Until
+		}
+		return over || age < -loopWindow
 	})
 	l.Finished = slices.DeleteFunc(l.Finished, func(at int64) bool { return now.Sub(time.Unix(at, 0)) >= loopWindow })
 }
@@ -171,6 +177,9 @@ func (m *Manager) WriteLogins(h http.Header, l *Logins) error {
 		return err
 	}
 	life := pendingLife
+	for _, p := range l.Pending {
+		life = max(life, time.Unix(p.Until, 0).Sub(m.now()))
+	}
 	if l.Owner != "" {
 		life = ownerLife
 	}

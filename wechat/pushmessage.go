@@ -103,8 +103,13 @@ func (m Message) Key() string {
 	return fingerprint([]byte(strconv.Quote(m.ToUserName) + strconv.Quote(m.FromUserName) + m.MsgID))
 }
 
-// maxPushDepth is more than any documented message has, five.
-const maxPushDepth = 10
+const (
+	// maxPushDepth is more than any documented message has, five.
+	maxPushDepth = 10
+	// maxPushElements is too: what is read before a signature is known to be right
+	// must not cost much.
+	maxPushElements = 512
+)
 
 // readPushXML returns the elements below the root. It exists because
 // encoding/xml takes the last of two elements, joins text around comments, and
@@ -121,6 +126,7 @@ func readPushXML(data []byte) (map[string]pushField, error) {
 	fields := map[string]pushField{}
 	var (
 		depth int
+		count int
 		ended bool
 		name  string
 		text  []byte
@@ -137,6 +143,9 @@ func readPushXML(data []byte) (map[string]pushField, error) {
 		switch token := token.(type) {
 		case xml.StartElement:
 			depth++
+			if count++; count > maxPushElements {
+				return nil, refusePush("it has too many elements")
+			}
 			if token.Name.Space != "" || len(token.Attr) > 0 {
 				return nil, refusePush("an element has a prefix or attributes")
 			}

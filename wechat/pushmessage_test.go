@@ -72,6 +72,7 @@ func TestPushXML(t *testing.T) {
 		{"depth 10", "<xml>" + nested(9) + "<Content>a</Content></xml>", "a", ""},
 
 		{"depth 11", "<xml>" + nested(10) + "</xml>", "", "too deep"},
+		{"512 elements", "<xml><L>" + strings.Repeat("<a/>", 510) + "</L><C>c</C></xml>", "", "too many elements"},
 		{"twice", "<xml><Content>a</Content><Content>a</Content></xml>", "", "twice"},
 		{"text after a list", "<xml><Content><b/></Content><Content>a</Content></xml>", "", "twice"},
 		{"list after a text", "<xml><Content>a</Content><Content><b/></Content></xml>", "", "twice"},

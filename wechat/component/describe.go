@@ -71,3 +71,43 @@ func (p *Platform) keepInfo(ctx context.Context, appid string, about wechat.Auth
 	})
 	return err
 }
+
+// Describe returns what is known of an account, and asks WeChat what it is if that
+// is not: once for all who want to know at a time, and not again for a while.
+func (p *Platform) Describe(ctx context.Context, appid string) (Authorizer, bool, error) {
+	a, found, err := p.Authorizer(ctx, appid)
+	if err != nil || !found || a.Status != StatusAuthorized || a.DescribedAt != nil {
+		return a, found, err
+	}
+	flight := p.flights.DoChan(infoJob(appid), func() (any, error) {
+		if err := p.undescribed(appid); err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), besideLimit)
+		defer cancel()
+		err := p.describe(ctx, appid)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.seen[infoJob(appid)] = seenToken{refusal: err, look: p.now().Add(refusalLife)}
+		return nil, err
+	})
+	select {
+	case r := <-flight:
+		if r.Err != nil {
+			return a, true, r.Err
+		}
+	case <-ctx.Done():
+		return a, true, &wechat.UnavailableError{API: "api_get_authorizer_info", Err: ctx.Err()}
+	}
+	return p.Authorizer(ctx, appid)
+}
+
+// undescribed is why an account could not be described a moment ago.
+func (p *Platform) undescribed(appid string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if seen := p.seen[infoJob(appid)]; p.now().Before(seen.look) {
+		return seen.refusal
+	}
+	return nil
+}

@@ -99,6 +99,20 @@ func (p *Platform) OpenLink(ctx context.Context, token string, mine func(state s
 	return Link{AuthType: r.AuthType, BizAppID: r.BizAppID, Mobile: r.Mobile, Expires: r.Expires}, state, err
 }
 
+// ReturnLink lets a link be opened by anybody again, if the opening with this state
+// led nowhere.
+func (p *Platform) ReturnLink(ctx context.Context, token, state string) error {
+	key := p.key("link", hash(token))
+	_, err := modify(ctx, p, key, linkLife, func(r *linkRecord, found bool) error {
+		if !found || p.open(r.State, key) != state {
+			return errNoChange
+		}
+		r.State = nil
+		return nil
+	})
+	return err
+}
+
 // Launch is the address of WeChat's page for an authorization, with a code that is
 // good for one visit. redirectURI has to lie on the host that the visitor comes
 // from.

@@ -63,15 +63,22 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
-// refuse remembers a refusal of WeChat's for a moment.
+// refuse remembers for a moment why there is no token. Whoever needs one may be
+// anybody's page, which signs for the JS-SDK without a session.
 func (s tokenSource) refuse(err error) error {
-	if _, refused := errors.AsType[*wechat.APIError](err); !refused && err != ErrVoidAtOnce {
-		return err
+	life := refusalLife
+	_, refused := errors.AsType[*wechat.APIError](err)
+	_, away := errors.AsType[*wechat.UnavailableError](err)
+	switch {
+	case away:
+		life = awayLife
+	case !refused && !errors.Is(err, ErrNoGrant) && !errors.Is(err, ErrNoTicket) && err != ErrVoidAtOnce:
+		return err // the store's
 	}
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	seen := s.p.seen[s.key]
-	s.p.seen[s.key] = seenToken{refusal: err, look: s.p.now().Add(refusalLife), void: seen.void}
+	s.p.seen[s.key] = seenToken{refusal: err, look: s.p.now().Add(life), void: seen.void}
 	return err
 }
 

@@ -23,8 +23,10 @@ const (
 	// seenLife is how long a token is handed out without looking into the store.
 	// One that was replaced works for five more minutes.
 	seenLife = time.Minute
-	// refusalLife is how long a refusal is passed on without asking again.
+	// refusalLife is how long a refusal is passed on without asking again, awayLife
+	// how long it is that WeChat does not answer.
 	refusalLife = 10 * time.Second
+	awayLife    = time.Second
 	// voidPause keeps two who void each other's tokens, a developer's machine with
 	// the production's ticket say, from doing so with every request.
 	voidPause = time.Minute

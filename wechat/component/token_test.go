@@ -349,3 +349,85 @@ func TestShortLives(t *testing.T) {
 		t.Errorf("%d mints within the first three quarters of a life of ten minutes", n)
 	}
 }
+
+// What cannot be had is asked for once in a while and not with every request: the
+// requests may be anybody's.
+func TestNothingToBeHadCostsLittle(t *testing.T) {
+	for name, lose := range map[string]func(w *world){
+		"a code that nobody exchanged": func(w *world) {
+			w.sim.Grant(platformID, accountID)
+			if _, err := w.front.Load().Sync(w.Context()); err != nil {
+				w.Fatal(err)
+			}
+			w.front.Load().Wait()
+		},
+		"a refresh token that is void, and told again": func(w *world) {
+			w.authorize(accountID)
+			w.sim.Advance(121 * time.Minute)
+			w.ticket()
+			w.sim.Inject(wechattest.AuthorizerTokenPath, wechattest.Fault{Errcode: 61023, Times: -1})
+		},
+		"WeChat is away": func(w *world) {
+			w.authorize(accountID)
+			w.front.Load().Wait()
+			w.sim.Advance(121 * time.Minute)
+			w.ticket()
+			w.sim.Inject(wechattest.ComponentTokenPath, wechattest.Fault{Drop: true, Times: -1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p := ready(t)
+			lose(w)
+			calls, ops := len(w.sim.Journal()), w.store.ops
+			for range 200 {
+				if _, err := p.Token(t.Context(), accountID); err == nil {
+					t.Fatal("there is a token")
+				}
+			}
+			p.Wait()
+			if n := len(w.sim.Journal()) - calls; n > 4 {
+				t.Errorf("%d calls of WeChat for 200 requests", n)
+			}
+			if n := w.store.ops - ops; n > 20 {
+				t.Errorf("%d store operations for 200 requests", n)
+			}
+		})
+	}
+}
+
+func TestWithoutATicketCostsLittle(t *testing.T) {
+	w := newWorld(t)
+	for range 200 {
+		if err := w.front.Load().WithToken(t.Context(), func(string) error { return nil }); !errors.Is(err, component.ErrNoTicket) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if w.store.ops > 10 {
+		t.Errorf("%d store operations for 200 requests", w.store.ops)
+	}
+}
+
+// Many want to know what an account is that WeChat does not describe.
+func TestDescribeAsksOnce(t *testing.T) {
+	w, p := ready(t)
+	w.sim.Inject(wechattest.AuthorizerInfoPath, wechattest.Fault{Errcode: -1, Times: -1})
+	code := w.sim.Grant(platformID, accountID)
+	if _, err := w.sim.PushAuthorized(t.Context(), platformID, accountID, code, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	before := w.calls(wechattest.AuthorizerInfoPath)
+	for range 100 {
+		if a, found, err := p.Describe(t.Context(), accountID); !found || err == nil || a.UserName != "" {
+			t.Fatalf("%+v, %v, %v", a, found, err)
+		}
+	}
+	if n := w.calls(wechattest.AuthorizerInfoPath) - before; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	w.sim.ClearFaults()
+	w.sim.Advance(11 * time.Second)
+	if a, _, err := p.Describe(t.Context(), accountID); err != nil || a.UserName == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

@@ -73,19 +73,6 @@ func (p *Platform) Authorizer(ctx context.Context, appid string) (Authorizer, bo
 	return p.view(key, r), true, nil
 }
 
-// Describe returns what is known of an account, and asks WeChat for its original
-// id (UserName) if that is not.
-func (p *Platform) Describe(ctx context.Context, appid string) (Authorizer, bool, error) {
-	a, found, err := p.Authorizer(ctx, appid)
-	if err != nil || !found || a.Status != StatusAuthorized || a.UserName != "" {
-		return a, found, err
-	}
-	if err := p.describe(ctx, appid); err != nil {
-		return a, true, err
-	}
-	return p.Authorizer(ctx, appid)
-}
-
 // Authorizers calls fn for every account that was ever heard of, in no order, until
 // it returns an error, which is returned.
 func (p *Platform) Authorizers(ctx context.Context, fn func(Authorizer) error) error {
