@@ -30,6 +30,9 @@ type account struct {
 	GrantedAt time.Time `json:"granted_at,omitzero"`
 	Exact     bool      `json:"exact,omitempty"`
 	Grant     string    `json:"grant,omitempty"` // names the code that it came from
+	// Awaits is until when the code of a newer authorization may be exchanged, whose
+	// refresh token nobody knows before that and which has voided the old one.
+	Awaits time.Time `json:"awaits,omitzero"`
 	// RevokedAt is when the last authorization ended, by WeChat's clock: what was
 	// granted before that is over. Revoked names the push that told so.
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
@@ -63,10 +66,12 @@ func (a *account) mayHaveToken() error {
 	case a == nil || a.Status == StatusUnauthorized:
 		return ErrNotAuthorized
 	case a.Status == StatusPending:
-		return &wechat.UnavailableError{API: "component token", Err: errors.New("the code of the authorization is not exchanged yet")}
+		return errNotExchanged
 	}
 	return nil
 }
+
+var errNotExchanged = &wechat.UnavailableError{API: "component token", Err: errors.New("the code of the authorization is not exchanged yet")}
 
 // Token is the access token of an account (authorizer_access_token), for
 // [wechat.ServerTokens]. Beside the errors of wechat: [ErrNotAuthorized],
@@ -110,6 +115,8 @@ func (p *Platform) mintFor(ctx context.Context, a *account, refresh string) (min
 		return minted{}, ErrNotAuthorized
 	case asked != nil:
 		return minted{}, asked
+	case (about.RefreshToken == "" || about.RefreshToken == refresh) && p.now().Before(a.Awaits):
+		return minted{}, errNotExchanged
 	case about.RefreshToken == "" || about.RefreshToken == refresh:
 		return minted{}, p.failed(ctx, appid, ErrNoGrant, noRefreshToken)
 	}

@@ -146,7 +146,7 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 			return errNoChange
 		}
 		a.Status, a.GrantedAt, a.Exact, a.Grant = StatusAuthorized, c.At, c.Exact, id
-		a.Functions, a.Failure = g.Functions, ""
+		a.Functions, a.Failure, a.Awaits = g.Functions, "", time.Time{}
 		if g.RefreshToken != "" {
 			a.Refresh = p.seal(g.RefreshToken, key)
 		}

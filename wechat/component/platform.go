@@ -93,6 +93,7 @@ type Platform struct {
 	flights singleflight.Group // of tokens, by key
 	mu      sync.Mutex
 	seen    map[string]seenToken // by key
+	changes int                  // how often something may have ended a refusal
 	// background is work that an acknowledged push began.
 	background sync.WaitGroup
 }

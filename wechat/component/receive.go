@@ -77,18 +77,23 @@ func (p *Platform) takeCode(ctx context.Context, m wechat.Message, appid, code s
 	if seconds, err := strconv.Atoi(m.Field("AuthorizationCodeExpiredTime")); err == nil && seconds > 0 {
 		life = min(time.Duration(seconds)*time.Second, 24*time.Hour)
 	}
+	g := grantCode{Code: code, AppID: appid, At: m.CreateTime, Exact: true, Until: m.CreateTime.Add(life)}
 	// Known from now on, whenever the exchange succeeds.
 	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, found bool) error {
-		if found {
+		a := r.Account
+		switch {
+		case !found:
+			a.Status = StatusPending
+		case a.Grant == hash(code) || g.At.Before(a.GrantedAt) || g.At.Before(a.RevokedAt):
 			return errNoChange
 		}
-		r.Account.Status = StatusPending
+		a.Awaits = g.Until
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return p.commit(ctx, grantCode{Code: code, AppID: appid, At: m.CreateTime, Exact: true, Until: m.CreateTime.Add(life)})
+	return p.commit(ctx, g)
 }
 
 // takeRegistration follows the fast registration of a mini program. If it came to

@@ -63,9 +63,19 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
+// change is what refuse has to know: whether something came meanwhile that may end
+// the refusal.
+func (s tokenSource) change() int {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return s.p.changes
+}
+
 // refuse remembers for a moment why there is no token. Whoever needs one may be
-// anybody's page, which signs for the JS-SDK without a session.
-func (s tokenSource) refuse(err error) error {
+// anybody's page, which signs for the JS-SDK without a session. since is the change
+// before anything was looked at: a ticket that came after that ends the refusal
+// before it is remembered.
+func (s tokenSource) refuse(err error, since int) error {
 	life := refusalLife
 	_, refused := errors.AsType[*wechat.APIError](err)
 	_, away := errors.AsType[*wechat.UnavailableError](err)
@@ -77,6 +87,9 @@ func (s tokenSource) refuse(err error) error {
 	}
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
+	if s.p.changes != since {
+		return err
+	}
 	seen := s.p.seen[s.key]
 	s.p.seen[s.key] = seenToken{refusal: err, look: s.p.now().Add(life), void: seen.void}
 	return err
@@ -86,6 +99,7 @@ func (s tokenSource) refuse(err error) error {
 func (s tokenSource) forget() {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
+	s.p.changes++
 	delete(s.p.seen, s.key)
 }
 
@@ -93,6 +107,7 @@ func (s tokenSource) forget() {
 func (s tokenSource) forgetRefusal() {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
+	s.p.changes++
 	if s.p.seen[s.key].refusal != nil {
 		delete(s.p.seen, s.key)
 	}

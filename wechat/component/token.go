@@ -99,7 +99,7 @@ func (s tokenSource) get(ctx context.Context) (string, error) {
 
 // obtain looks into the store, and mints unless another replica does.
 func (s tokenSource) obtain(ctx context.Context) (string, error) {
-	void := s.voided()
+	void, since := s.voided(), s.change()
 	for {
 		r, raw, err := load[tokenRecord](ctx, s.p, s.key)
 		if err != nil {
@@ -127,7 +127,7 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 			}
 			continue
 		case token != "" && token == void && now.Sub(r.Access.MintedAt).Abs() < voidPause:
-			return "", s.refuse(ErrVoidAtOnce)
+			return "", s.refuse(ErrVoidAtOnce, since)
 		}
 		leased := r
 		leased.Access.Lease, leased.Access.LeaseUntil = randomName(), now.Add(mintLease)
@@ -140,12 +140,12 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 			continue
 		}
 		if !usable {
-			return s.renew(ctx, leased, false)
+			return s.renew(ctx, leased, false, since)
 		}
 		// The old one works still: nobody has to wait.
 		s.see(r.Access, token, early)
 		s.p.beside(ctx, func(ctx context.Context) {
-			if _, err := s.renew(ctx, leased, true); err != nil {
+			if _, err := s.renew(ctx, leased, true, since); err != nil {
 				s.p.log.Warn("a token could not be renewed early; it is tried again", "error", err)
 			}
 		})
@@ -162,7 +162,7 @@ func (s tokenSource) early(a access) time.Time {
 
 // renew mints and stores, for whoever has the lease. If it fails early, the lease
 // stays for a while, so that not every call tries again.
-func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool) (string, error) {
+func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool, since int) (string, error) {
 	began := s.p.now()
 	m, failure := s.mint(ctx, leased)
 	if failure == nil && m.token == "" {
@@ -200,7 +200,7 @@ func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool) 
 	case failure != nil && early:
 		return "", failure
 	case failure != nil:
-		return "", s.refuse(failure)
+		return "", s.refuse(failure, since)
 	case err != nil:
 		return "", fmt.Errorf("component: a token was minted and could not be stored: %w", err)
 	case lost:
