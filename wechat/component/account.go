@@ -87,7 +87,7 @@ func (p *Platform) Drop(appid, token string) { p.accountToken(appid).drop(token)
 func (p *Platform) accountToken(appid string) tokenSource {
 	key := p.accountKey(appid)
 	return tokenSource{
-		p: p, key: key,
+		p: p, key: key, appid: appid,
 		check: func(r tokenRecord) error { return r.Account.mayHaveToken() },
 		mint: func(ctx context.Context, r tokenRecord) (minted, error) {
 			return p.mintFor(ctx, r.Account, p.open(r.Account.Refresh, key))
@@ -232,7 +232,7 @@ func (p *Platform) end(ctx context.Context, appid string, over func(*account) bo
 		if ended = false; !over(a) {
 			return errNoChange
 		}
-		a.Status, a.Refresh, a.Failure, r.Access = StatusUnauthorized, nil, "", access{}
+		a.Status, a.Refresh, a.Functions, a.Failure, a.Awaits, r.Access = StatusUnauthorized, nil, nil, "", time.Time{}, access{}
 		if ended = authorized; ended {
 			a.post(event)
 		}

@@ -109,8 +109,8 @@ func (p *Platform) dateGrant(ctx context.Context, id string, c codeRecord) error
 
 // settleQuietly is for those whom nobody waits for: the queue tries again.
 func (p *Platform) settleQuietly(ctx context.Context, id string) {
-	if _, err := p.settle(ctx, id); err != nil {
-		p.log.Warn("an authorization is not complete yet; it is tried again", "error", err)
+	if r, err := p.settle(ctx, id); err != nil && ctx.Err() == nil {
+		p.log.Warn("an authorization is not complete yet; it is tried again", "appid", r.AppID, "error", err)
 	}
 }
 

@@ -17,12 +17,15 @@ func (p *Platform) describeLater(ctx context.Context, appid string) error {
 	if err := p.queue.Schedule(ctx, p.queueName(), infoJob(appid), p.now()); err != nil {
 		return fmt.Errorf("component: noting an account: %w", err)
 	}
-	p.beside(ctx, func(ctx context.Context) {
-		if err := p.describe(ctx, appid); err != nil {
-			p.log.Info("WeChat did not describe an account; it is asked again", "appid", appid, "error", err)
-		}
-	})
+	p.beside(ctx, func(ctx context.Context) { p.describeQuietly(ctx, appid) })
 	return nil
+}
+
+// describeQuietly is for those whom nobody waits for: the queue tries again.
+func (p *Platform) describeQuietly(ctx context.Context, appid string) {
+	if err := p.describe(ctx, appid); err != nil && ctx.Err() == nil {
+		p.log.Info("WeChat did not describe an account; it is asked again", "appid", appid, "error", err)
+	}
 }
 
 // describe reads an account's description, and its refresh token if that is not

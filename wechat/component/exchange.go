@@ -34,6 +34,11 @@ func (p *Platform) exchange(ctx context.Context, id string, r codeRecord) (codeR
 		p.log.Error("an authorization code is lost", "appid", r.AppID, "error", err,
 			"todo", "the account has to authorize again, or to change its permission sets; POST /admin/component/sync shows whether that is needed")
 	}
+	if err != nil && r.AppID != "" {
+		if err := p.notComing(write, r.AppID, err); err != nil {
+			return r, err
+		}
+	}
 	done, failed := modify(write, p, key, codeKeep, func(r *codeRecord, found bool) error {
 		r.Lease, r.Done, r.Result = time.Time{}, true, result
 		if err != nil {
@@ -49,6 +54,24 @@ func (p *Platform) exchange(ctx context.Context, id string, r codeRecord) (codeR
 
 // backOff is how long something of that age waits for its next attempt.
 func backOff(age time.Duration) time.Duration { return min(max(age, time.Second), time.Minute) }
+
+// notComing ends the wait for an authorization whose code is worth nothing.
+func (p *Platform) notComing(ctx context.Context, appid string, cause error) error {
+	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, found bool) error {
+		a := r.Account
+		switch {
+		case !found || a.Status != StatusPending || errors.Is(cause, errEnded):
+			return errNoChange
+		case isRefusal(cause, notAuthorized):
+			a.Status, a.EndedAt = StatusUnauthorized, p.now()
+		case a.Failure == "":
+			a.Failure, a.FailureAt = noRefreshToken, p.now()
+		}
+		a.Awaits = time.Time{}
+		return nil
+	})
+	return err
+}
 
 // queryAuth returns the appid of the account whose authorization is stored now.
 func (p *Platform) queryAuth(ctx context.Context, id string, r codeRecord, code string) (appid string, err error) {
@@ -138,7 +161,7 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 	if err != nil {
 		return err
 	}
-	stored := false
+	stored, again := false, false
 	_, err = p.modifyAccount(ctx, g.AppID, func(r *tokenRecord, _ bool) error {
 		a := r.Account
 		authorized := a.Status == StatusAuthorized
@@ -160,7 +183,7 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 		}
 		e := event
 		e.Functions = g.Functions
-		if authorized {
+		if again = authorized; again {
 			e.Type = NoticeUpdated
 		}
 		a.post(e)
@@ -170,6 +193,10 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 		return err
 	}
 	p.accountToken(g.AppID).forget()
-	p.log.Info("an account is authorized", "appid", g.AppID, "functions", len(g.Functions), "refresh_token", g.RefreshToken != "")
+	what := "an account is authorized"
+	if again {
+		what = "an account authorized again, maybe for other permission sets"
+	}
+	p.log.Info(what, "appid", g.AppID, "functions", len(g.Functions), "refresh_token", g.RefreshToken != "")
 	return p.describeLater(ctx, g.AppID)
 }

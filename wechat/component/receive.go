@@ -86,6 +86,8 @@ func (p *Platform) takeCode(ctx context.Context, m wechat.Message, appid, code s
 			a.Status = StatusPending
 		case a.Grant == hash(code) || g.At.Before(a.GrantedAt) || g.At.Before(a.RevokedAt):
 			return errNoChange
+		case a.Status == StatusUnauthorized:
+			a.Status = StatusPending // it is back
 		}
 		a.Awaits = g.Until
 		return nil

@@ -43,12 +43,15 @@ func (p *Platform) ReplyLater(ctx context.Context, appid, openid, code string) e
 	if err := p.queue.Schedule(ctx, p.queueName(), replyJob(id), now); err != nil {
 		return fmt.Errorf("component: noting a reply: %w", err)
 	}
-	p.beside(ctx, func(ctx context.Context) {
-		if err := p.reply(ctx, id); err != nil {
-			p.log.Warn("the release test is not answered yet; it is tried again", "error", err)
-		}
-	})
+	p.beside(ctx, func(ctx context.Context) { p.replyQuietly(ctx, id) })
 	return nil
+}
+
+// replyQuietly is for those whom nobody waits for: the queue tries again.
+func (p *Platform) replyQuietly(ctx context.Context, id string) {
+	if err := p.reply(ctx, id); err != nil && ctx.Err() == nil {
+		p.log.Warn("the release test is not answered yet; it is tried again", "error", err)
+	}
 }
 
 // reply sends what ReplyLater noted.

@@ -58,14 +58,14 @@ func (p *Platform) takeTicket(ctx context.Context, m wechat.Message) error {
 		p.ownToken().forgetRefusal()
 	}
 	if err == nil && first {
-		p.log.Info("WeChat pushed the first component_verify_ticket; accounts can be authorized now")
+		p.log.Info("WeChat pushed the first component_verify_ticket")
 	}
 	return err
 }
 
 // ownToken is the platform's token (component_access_token).
 func (p *Platform) ownToken() tokenSource {
-	return tokenSource{p: p, key: p.key("token"), mint: func(ctx context.Context, _ tokenRecord) (minted, error) {
+	return tokenSource{p: p, key: p.key("token"), mint: func(ctx context.Context, r tokenRecord) (minted, error) {
 		t, raw, err := load[ticket](ctx, p, p.ticketKey())
 		if err != nil {
 			return minted{}, err
@@ -77,6 +77,9 @@ func (p *Platform) ownToken() tokenSource {
 		m, err := p.client.ComponentToken(ctx, p.app, text)
 		if api, ok := errors.AsType[*wechat.APIError](err); ok && (api.Code == 61005 || api.Code == 61006) {
 			return minted{}, fmt.Errorf("%w: %w", ErrNoTicket, err)
+		}
+		if err == nil && r.Access.MintedAt.IsZero() {
+			p.log.Info("the platform has its token; accounts can be authorized now")
 		}
 		return minted{token: m.Token, life: m.ExpiresIn}, err
 	}}
@@ -123,10 +126,12 @@ func (p *Platform) watchTicket(ctx context.Context) (asked bool) {
 	case running:
 		log.Warn("the last component_verify_ticket is old, though WeChat says that it pushes them")
 	default:
-		log.Warn("WeChat had stopped to push component_verify_ticket; it was asked to go on")
+		log.Warn("WeChat had stopped pushing component_verify_ticket; it was asked to go on")
 	}
 	if raw != nil && age >= ticketLife {
-		log.Error("the last component_verify_ticket is void: no login on behalf of any account works when the token that it gave ends, at most two hours later")
+		own, _, _ := load[tokenRecord](ctx, p, p.ownToken().key)
+		log.Error("the last component_verify_ticket is void: no login on behalf of any account works when the token that it gave ends",
+			"token_expires_at", own.Access.ExpiresAt.UTC().Truncate(time.Second))
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,8 +66,9 @@ type minted struct {
 
 // tokenSource is one token that all replicas share.
 type tokenSource struct {
-	p   *Platform
-	key string
+	p     *Platform
+	key   string
+	appid string // of the account; "" for the platform's own
 	// check says why there can be no token; nil if nothing ever speaks against one.
 	check func(tokenRecord) error
 	// mint asks WeChat. r is what is stored; it is not to be changed.
@@ -146,7 +148,7 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 		s.see(r.Access, token, early)
 		s.p.beside(ctx, func(ctx context.Context) {
 			if _, err := s.renew(ctx, leased, true, since); err != nil {
-				s.p.log.Warn("a token could not be renewed early; it is tried again", "error", err)
+				s.p.log.Warn("a token could not be renewed early; it is tried again", "appid", cmp.Or(s.appid, s.p.app.ID), "error", err)
 			}
 		})
 		return token, nil
