@@ -195,7 +195,7 @@ func (p *Platform) modifyAccount(ctx context.Context, appid string, change func(
 // too old but what is older than the authorization itself.
 func (p *Platform) gone(ctx context.Context, appid string, seen *account) error {
 	return p.end(ctx, appid, func(a *account) bool {
-		if a.Status == StatusUnauthorized || a.Grant != seen.Grant || !a.GrantedAt.Equal(seen.GrantedAt) {
+		if a.Status == StatusUnauthorized || a.Grant != seen.Grant || a.Grant == "" && !a.GrantedAt.Equal(seen.GrantedAt) {
 			return false
 		}
 		a.RevokedAt, a.Revoked, a.EndedAt = laterOf(a.RevokedAt, a.since()), "", p.now()
@@ -204,18 +204,30 @@ func (p *Platform) gone(ctx context.Context, appid string, seen *account) error 
 }
 
 // revoke ends an authorization at WeChat's word, unless it began after that.
+//
+// Where only our clock says when it began, around that time WeChat is asked: the
+// push may be a late one about the authorization before.
 func (p *Platform) revoke(ctx context.Context, appid string, m wechat.Message) error {
-	return p.end(ctx, appid, func(a *account) bool {
+	doubtful := false
+	err := p.end(ctx, appid, func(a *account) bool {
 		at := m.CreateTime
+		doubtful = false
 		switch {
 		case a.Revoked == m.Key() || at.Before(a.RevokedAt):
 			return false // heard of already
 		case a.Status == StatusAuthorized && at.Before(a.since()):
 			return false // it was authorized again since
+		case a.Status == StatusAuthorized && !a.Exact && at.Before(a.GrantedAt.Add(futureLimit)):
+			doubtful = true
+			return false
 		}
 		a.RevokedAt, a.Revoked, a.EndedAt = at, m.Key(), at
 		return true
 	})
+	if err == nil && doubtful {
+		err = p.describeLater(ctx, appid)
+	}
+	return err
 }
 
 // end ends an authorization if over says so. The record stays, also for an account

@@ -82,6 +82,11 @@ func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err er
 	if err != nil {
 		return "", err
 	}
+	if g.Exact {
+		if err := p.await(ctx, id, g, r.Done); err != nil {
+			return "", err
+		}
+	}
 	if r.Done {
 		return id, p.dateGrant(ctx, id, r)
 	}
@@ -91,9 +96,39 @@ func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err er
 	return id, nil
 }
 
+// await makes an account known whose code was pushed, whenever the exchange
+// succeeds; but not before there is something to exchange.
+func (p *Platform) await(ctx context.Context, id string, g grantCode, done bool) error {
+	_, err := p.modifyAccount(ctx, g.AppID, func(r *tokenRecord, found bool) error {
+		a := r.Account
+		switch {
+		case !found:
+			a.Status = StatusPending
+		case done || a.Grant == id || g.At.Before(a.GrantedAt) || g.At.Before(a.RevokedAt):
+			return errNoChange
+		case a.Status == StatusUnauthorized:
+			a.Status = StatusPending // it is back
+		}
+		a.Awaits = g.Until
+		return nil
+	})
+	return err
+}
+
 // dateGrant gives an authorization that was made by the browser's return WeChat's
-// own time, once the push tells it.
+// own time, once the push tells it. If the code came to nothing, it is not waited
+// for any longer.
 func (p *Platform) dateGrant(ctx context.Context, id string, c codeRecord) error {
+	if c.Result == "" && c.AppID != "" {
+		_, err := p.modifyAccount(ctx, c.AppID, func(r *tokenRecord, found bool) error {
+			if !found || r.Account.Status != StatusPending || r.Account.Failure != "" {
+				return errNoChange
+			}
+			r.Account.Failure, r.Account.FailureAt = noRefreshToken, p.now()
+			return nil
+		})
+		return err
+	}
 	if !c.Exact || c.Result == "" {
 		return nil
 	}
@@ -138,10 +173,13 @@ func (p *Platform) settleNow(ctx context.Context, id string) (codeRecord, error)
 			return r, err
 		}
 		if raw == nil || r.Done {
+			if err := p.dateGrant(ctx, id, r); err != nil {
+				return r, err
+			}
 			return r, p.queue.Done(ctx, p.queueName(), codeJob(id))
 		}
 		now := p.now()
-		if left := r.Lease.Sub(now); left > 0 && left <= settleLease {
+		if held(r.Lease, now, settleLease) {
 			select {
 			case <-ctx.Done():
 				return r, &wechat.UnavailableError{API: "api_query_auth", Err: errors.New("another replica is still at it")}

@@ -44,7 +44,7 @@ func (p *Platform) describe(ctx context.Context, appid string) error {
 		return errors.Join(err, again)
 	}
 	if err == nil {
-		if err := p.keepInfo(ctx, appid, about); err != nil {
+		if err := p.keepInfo(ctx, appid, about, r.Account.Grant); err != nil {
 			return err
 		}
 	} else if err := p.gone(ctx, appid, r.Account); err != nil {
@@ -53,11 +53,11 @@ func (p *Platform) describe(ctx context.Context, appid string) error {
 	return p.queue.Done(ctx, p.queueName(), infoJob(appid))
 }
 
-func (p *Platform) keepInfo(ctx context.Context, appid string, about wechat.AuthorizerInfo) error {
+func (p *Platform) keepInfo(ctx context.Context, appid string, about wechat.AuthorizerInfo, grant string) error {
 	key := p.accountKey(appid)
 	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, found bool) error {
-		if !found || r.Account.Status != StatusAuthorized {
-			return errNoChange
+		if !found || r.Account.Status != StatusAuthorized || r.Account.Grant != grant {
+			return errNoChange // it granted anew meanwhile, and is asked about that
 		}
 		r.Account.Info = &info{
 			Name: about.Name, UserName: about.UserName, Avatar: about.Avatar, Principal: about.Principal,

@@ -49,6 +49,10 @@ func (p *Platform) exchange(ctx context.Context, id string, r codeRecord) (codeR
 	if failed != nil {
 		return r, failed
 	}
+	// Its push may have come meanwhile.
+	if failed := p.dateGrant(write, id, done); failed != nil {
+		return r, failed
+	}
 	return done, p.queue.Done(write, p.queueName(), codeJob(id))
 }
 
@@ -82,6 +86,9 @@ func (p *Platform) queryAuth(ctx context.Context, id string, r codeRecord, code 
 		}
 		if a := known.Account; a != nil && r.Exact && r.At.Before(a.RevokedAt) {
 			return "", errEnded
+		}
+		if a := known.Account; a != nil && r.Exact && a.Status == StatusAuthorized && a.Exact && r.At.Before(a.GrantedAt) && p.open(a.Refresh, p.accountKey(r.AppID)) != "" {
+			return r.AppID, nil // a later one is stored; this one would void its token
 		}
 	}
 	if r.Tried {
@@ -128,8 +135,12 @@ func (p *Platform) granted(ctx context.Context, id string) (appid string, err er
 // by a process that died before it could store the answer, WeChat tells the refresh
 // token again; if it never was, it does not.
 func (p *Platform) readBack(ctx context.Context, id string, r codeRecord, cause error) (appid string, err error) {
+	tried := r.Tried
+	if r, _, err = load[codeRecord](ctx, p, p.key("code", id)); err != nil {
+		return "", err // its push may have come meanwhile
+	}
 	if r.AppID == "" {
-		if !r.Tried {
+		if !tried {
 			return "", fmt.Errorf("%w: %w", ErrCode, cause)
 		}
 		report, err := p.Sync(ctx)
@@ -165,6 +176,10 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 	_, err = p.modifyAccount(ctx, g.AppID, func(r *tokenRecord, _ bool) error {
 		a := r.Account
 		authorized := a.Status == StatusAuthorized
+		if authorized && a.Grant == id && p.open(a.Refresh, key) != "" {
+			stored = false // by another replica, after this one's lease
+			return errNoChange
+		}
 		if stored = !(c.Exact && (c.At.Before(a.RevokedAt) || authorized && a.Exact && c.At.Before(a.GrantedAt))); !stored {
 			return errNoChange
 		}

@@ -78,23 +78,6 @@ func (p *Platform) takeCode(ctx context.Context, m wechat.Message, appid, code s
 		life = min(time.Duration(seconds)*time.Second, 24*time.Hour)
 	}
 	g := grantCode{Code: code, AppID: appid, At: m.CreateTime, Exact: true, Until: m.CreateTime.Add(life)}
-	// Known from now on, whenever the exchange succeeds.
-	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, found bool) error {
-		a := r.Account
-		switch {
-		case !found:
-			a.Status = StatusPending
-		case a.Grant == hash(code) || g.At.Before(a.GrantedAt) || g.At.Before(a.RevokedAt):
-			return errNoChange
-		case a.Status == StatusUnauthorized:
-			a.Status = StatusPending // it is back
-		}
-		a.Awaits = g.Until
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	return p.commit(ctx, g)
 }
 

@@ -3,7 +3,6 @@ package component
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"wxgate/wechat"
@@ -33,8 +32,20 @@ type SyncReport struct {
 // What is here and in order stays as it is.
 func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 	report := SyncReport{Missing: []string{}}
-	began := p.now()
-	var listed []string
+	// What changes from here on is newer than the list.
+	before := map[string]string{}
+	authorized := map[string]*account{}
+	err := p.accounts(ctx, func(_ string, r tokenRecord) error {
+		before[r.Account.AppID] = r.version()
+		if r.Account.Status == StatusAuthorized || r.Account.Status == StatusPending && (r.Account.Failure != "" || !p.now().Before(r.Account.Awaits)) {
+			authorized[r.Account.AppID] = r.Account
+		}
+		return nil
+	})
+	if err != nil {
+		return report, err
+	}
+	listed := map[string]bool{}
 	for offset := 0; ; offset += listPage {
 		var total int
 		var page []wechat.ListedAuthorizer
@@ -46,11 +57,11 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 			return report, err
 		}
 		for _, one := range page {
-			if !validAppID(one.AppID) || slices.Contains(listed, one.AppID) {
+			if !validAppID(one.AppID) || listed[one.AppID] {
 				continue // the list moved while it was read
 			}
-			listed = append(listed, one.AppID)
-			if err := p.adopt(ctx, one, began, &report); err != nil {
+			listed[one.AppID] = true
+			if err := p.adopt(ctx, one, before[one.AppID], &report); err != nil {
 				return report, err
 			}
 		}
@@ -59,11 +70,10 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 		}
 	}
 	report.Listed = len(listed)
-	missing, err := p.unlisted(ctx, listed, began)
-	if err != nil {
-		return report, err
-	}
-	for _, a := range missing {
+	for _, a := range authorized {
+		if listed[a.AppID] {
+			continue
+		}
 		// Not on the list is no proof: it is long, and read in pages.
 		switch _, err := p.ask(ctx, a.AppID); {
 		case isRefusal(err, notAuthorized):
@@ -81,7 +91,7 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 }
 
 // adopt takes over what WeChat lists of an account, where it knows more.
-func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, began time.Time, report *SyncReport) error {
+func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, before string, report *SyncReport) error {
 	key := p.accountKey(one.AppID)
 	const (
 		kept = iota
@@ -95,9 +105,11 @@ func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, began
 		refresh := p.open(a.Refresh, key)
 		what = kept
 		switch {
-		case found && laterOf(a.EndedAt, laterOf(a.GrantedAt, r.Access.MintedAt)).After(began):
+		case r.version() != before:
 			return errNoChange // newer than the list
-		case a.Status == StatusPending && a.Failure == "" && one.RefreshToken == "":
+		case refresh != "" && held(r.Access.LeaseUntil, p.now(), mintLease):
+			return errNoChange // a replica is getting its tokens
+		case a.Status == StatusPending && a.Failure == "" && one.RefreshToken == "" && p.now().Before(a.Awaits):
 			return errNoChange // its code is being exchanged; before that WeChat tells nobody
 		case a.Status != StatusAuthorized:
 			// Before the record is written, as always.
@@ -150,18 +162,14 @@ func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, began
 	return nil
 }
 
-// unlisted are the accounts that are authorized here, were so before the list was
-// read, and are not on it.
-func (p *Platform) unlisted(ctx context.Context, listed []string, began time.Time) (missing []*account, err error) {
-	slices.Sort(listed)
-	err = p.accounts(ctx, func(_ string, r tokenRecord) error {
-		_, there := slices.BinarySearch(listed, r.Account.AppID)
-		if !there && r.Account.Status == StatusAuthorized && r.Account.GrantedAt.Before(began) {
-			missing = append(missing, r.Account)
-		}
-		return nil
-	})
-	return missing, err
+// version changes with all that WeChat's list could be older than. It is "" as long
+// as nothing is known but that there is a code.
+func (r tokenRecord) version() string {
+	a := r.Account
+	if a == nil || a.Status == StatusPending || a.Status == "" {
+		return ""
+	}
+	return fmt.Sprint(a.Status, a.Grant, a.GrantedAt.UnixNano(), a.RevokedAt.UnixNano(), hash(string(a.Refresh)), r.Access.MintedAt.UnixNano())
 }
 
 // syncDaily compares once a day, by one replica; if that dies or fails, by another

@@ -115,7 +115,7 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 		now := s.p.now()
 		token := s.p.open(r.Access.Token, s.key)
 		usable := token != "" && !r.Access.Void && token != void && now.Before(r.Access.ExpiresAt.Add(-lastMoment))
-		free := !now.Before(r.Access.LeaseUntil) || r.Access.LeaseUntil.Sub(now) > mintLease // by a clock that was wrong
+		free := !held(r.Access.LeaseUntil, now, mintLease)
 		early := s.early(r.Access)
 		switch {
 		case usable && (now.Before(early) || !free):
@@ -153,6 +153,14 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 		})
 		return token, nil
 	}
+}
+
+// held reports that a lease of this length is held. Clocks of replicas differ, so
+// that one just taken may seem to end a little late; one that ends much later was
+// taken by a clock that was wrong.
+func held(until, now time.Time, length time.Duration) bool {
+	left := until.Sub(now)
+	return left > 0 && left <= 2*length
 }
 
 // early is when a token is to be renewed. A life much shorter than WeChat's two

@@ -86,9 +86,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func newSealer(t *testing.T, store session.Store, secret byte) *session.Manager {
+// newSealer seals with the first secret and opens with all.
+func newSealer(t *testing.T, store session.Store, secrets ...byte) *session.Manager {
 	t.Helper()
-	m, err := session.NewManager(session.Config{Store: store, Secrets: [][]byte{bytes.Repeat([]byte{secret}, 32)}, TTL: time.Hour, Idle: time.Hour})
+	c := session.Config{Store: store, TTL: time.Hour, Idle: time.Hour}
+	for _, secret := range secrets {
+		c.Secrets = append(c.Secrets, bytes.Repeat([]byte{secret}, 32))
+	}
+	m, err := session.NewManager(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,11 +107,15 @@ type keeper interface {
 }
 
 // platform is one more replica.
-func (w *world) platform(store keeper) *component.Platform {
+func (w *world) platform(store keeper) *component.Platform { return w.platformAt(store, 0) }
+
+// platformAt is one whose clock is wrong by so much.
+func (w *world) platformAt(store keeper, ahead time.Duration) *component.Platform {
+	now := func() time.Time { return w.sim.Now().Add(ahead) }
 	return component.New(component.Config{
 		App:    wechat.App{ID: platformID, Secret: "platform-secret"},
 		Client: wechat.New(wechat.Config{APIURL: w.sim.URL, OpenURL: w.sim.URL, MPURL: w.sim.URL}),
-		Store:  store, Queue: store, Sealer: w.seal, Announce: !w.silent, Now: w.sim.Now,
+		Store:  store, Queue: store, Sealer: w.seal, Announce: !w.silent, Now: now,
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 }
@@ -182,16 +191,21 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// memory is a store that can fail at any operation. Its clock is the simulator's.
+// memory is one process's way to a store, and can fail at any operation. Its clock
+// is the simulator's.
 type memory struct {
-	now func() time.Time
+	*shelves
+	now   func() time.Time
+	ops   int
+	dieAt int  // the operation at which the process dies, 0 for never
+	dead  bool // every operation fails
+}
 
-	mu     sync.Mutex
+// shelves are what processes share.
+type shelves struct {
+	mu     sync.Mutex // guards the processes' fields too
 	values map[string]entry
 	queues map[string]map[string]time.Time
-	ops    int
-	dieAt  int  // the operation at which the process dies, 0 for never
-	dead   bool // every operation fails
 }
 
 type entry struct {
@@ -200,8 +214,11 @@ type entry struct {
 }
 
 func newMemory(now func() time.Time) *memory {
-	return &memory{now: now, values: map[string]entry{}, queues: map[string]map[string]time.Time{}}
+	return &memory{now: now, shelves: &shelves{values: map[string]entry{}, queues: map[string]map[string]time.Time{}}}
 }
+
+// another process's way to the same store.
+func (m *memory) another() *memory { return &memory{now: m.now, shelves: m.shelves} }
 
 var errDead = errors.New("the process is dead")
 
