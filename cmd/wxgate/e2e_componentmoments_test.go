@@ -127,6 +127,13 @@ func (k *killing) dieOfUpdate() {
 
 func (k *killing) dieOfUnauthorized() {
 	c := k.known()
+	for range k.customers {
+		// Where WeChat never told when it began, it is asked about the end, which
+		// takes a moment more.
+		if c.at.IsZero() {
+			c = k.known()
+		}
+	}
 	k.tick()
 	k.acknowledged(wechattest.EventPushes, func() (wechattest.Pushed, error) {
 		return k.wechat.Deauthorize(k.t.Context(), platformAppID, c.appid)

@@ -36,6 +36,9 @@ func TestPlatformIsWired(t *testing.T) {
 		EventURL: "http://" + s.listen + "/.wxgate/component/events", LaunchDomain: "127.0.0.1", OAuthHosts: []string{"127.0.0.1"},
 	})
 	p := s.start()
+	for _, said := range []string{`"platform":"` + platformID + `","mapped_hosts":1`, `"a host is mapped to an account that is not known`, `"appid":"` + shopID + `"`} {
+		eventually(t, patience, "the log has "+said, func() bool { return strings.Contains(p.stderr.String(), said) })
+	}
 
 	ticket := s.wechat.IssueTicket(platformID)
 	if _, err := s.wechat.PushComponent(t.Context(), platformID, wechattest.ComponentPush{
@@ -117,5 +120,8 @@ func TestPlatformIsWired(t *testing.T) {
 		if strings.Contains(p.stderr.String(), secret) {
 			t.Errorf("the log has the secret %q", secret)
 		}
+	}
+	if strings.Contains(p.stderr.String(), "a host is mapped to an account") {
+		t.Error("the log warns of the host of an account that is authorized")
 	}
 }

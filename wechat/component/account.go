@@ -121,10 +121,15 @@ func (p *Platform) mintFor(ctx context.Context, a *account, refresh string) (min
 		return minted{}, p.failed(ctx, appid, ErrNoGrant, noRefreshToken)
 	}
 	m, err = p.refreshToken(ctx, appid, about.RefreshToken)
-	if err == nil {
-		p.log.Warn("the refresh token of an account was read back from WeChat", "appid", appid)
+	if err != nil {
+		return m, err
 	}
-	return m, err
+	p.log.Warn("the refresh token of an account was read back from WeChat", "appid", appid)
+	// More may have changed. If that cannot be noted, the token is still the token.
+	if err := p.describeLater(ctx, appid); err != nil {
+		p.log.Warn("an account is not described anew", "appid", appid, "error", err)
+	}
+	return m, nil
 }
 
 // WeChat's words for what is lost here.
@@ -134,6 +139,11 @@ const (
 	usedCode        = 61010
 	badRefreshToken = 61023
 )
+
+func isAPIError(err error) bool {
+	_, refused := errors.AsType[*wechat.APIError](err)
+	return refused
+}
 
 func isRefusal(err error, codes ...int) bool {
 	api, refused := errors.AsType[*wechat.APIError](err)
@@ -185,7 +195,11 @@ func (p *Platform) modifyAccount(ctx context.Context, appid string, change func(
 		if !found {
 			r.Account = &account{AppID: appid}
 		}
-		return change(r, found)
+		err := change(r, found)
+		if err == nil && !found {
+			err = p.enlist(ctx, appid)
+		}
+		return err
 	})
 }
 

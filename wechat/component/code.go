@@ -90,7 +90,8 @@ func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err er
 	if r.Done {
 		return id, p.dateGrant(ctx, id, r)
 	}
-	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now()); err != nil {
+	// Whoever keeps it begins at once; the queue is for when that one dies.
+	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now().Add(settleLease)); err != nil {
 		return "", fmt.Errorf("component: noting an authorization: %w", err)
 	}
 	return id, nil

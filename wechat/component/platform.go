@@ -21,7 +21,6 @@ type Store interface {
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (created bool, err error)
 	Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (replaced bool, err error)
-	List(ctx context.Context, prefix string, fn func(key string, value []byte) error) error
 }
 
 // Queue keeps, in the store, what is still to be done. What was taken and is not
@@ -90,10 +89,12 @@ type Platform struct {
 	// jitter keeps replicas from renewing at the same moment.
 	jitter time.Duration
 
-	flights singleflight.Group // of tokens, by key
-	mu      sync.Mutex
-	seen    map[string]seenToken // by key
-	changes int                  // how often something may have ended a refusal
+	flights   singleflight.Group // of tokens, by key
+	mu        sync.Mutex
+	seen      map[string]seenToken // by key
+	changes   int                  // how often something may have ended a refusal
+	ends      time.Time            // of the account's token that ends first, as far as looked
+	endsUntil time.Time            // when to look again
 	// background is work that an acknowledged push began.
 	background sync.WaitGroup
 }

@@ -22,6 +22,9 @@ const (
 	maxAttempts = 100
 )
 
+// errRecord is in the chain of what is wrong with a record and not with the store.
+var errRecord = errors.New("component: a record cannot be read")
+
 // errNoChange is returned by a change that wants nothing written.
 var errNoChange = errors.New("component: no change")
 
@@ -58,16 +61,16 @@ func encode(key string, body any) ([]byte, error) {
 func decode(key string, raw []byte, body any) error {
 	var v versioned
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return fmt.Errorf("component: a record cannot be read: %w", err)
+		return fmt.Errorf("%w: %w", errRecord, err)
 	}
 	switch {
 	case v.Version != recordVersion:
-		return fmt.Errorf("component: a record has version %d, this program knows %d", v.Version, recordVersion)
+		return fmt.Errorf("%w: it has version %d, this program knows %d", errRecord, v.Version, recordVersion)
 	case v.Key != key:
-		return errors.New("component: the store answered with another record")
+		return fmt.Errorf("%w: the store answered with another one", errRecord)
 	}
 	if err := json.Unmarshal(v.Body, body); err != nil {
-		return fmt.Errorf("component: a record cannot be read: %w", err)
+		return fmt.Errorf("%w: %w", errRecord, err)
 	}
 	return nil
 }

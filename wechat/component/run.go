@@ -19,7 +19,9 @@ const (
 	carePause = 5 * time.Minute
 	// workLease is when another replica may do what this one took.
 	workLease = 40 * time.Second
-	workBatch = 16
+	workBatch = 8 // at once, or the leases of the last would end before their turn
+	// foreignPause is when a job of another version is looked at again.
+	foreignPause = 10 * time.Minute
 )
 
 // Run looks after the platform until ctx ends: it finishes what pushes began,
@@ -116,12 +118,11 @@ func (p *Platform) work(ctx context.Context) {
 	if err != nil {
 		return // the store's watch has said so
 	}
+	var all sync.WaitGroup
 	for _, job := range jobs {
-		if ctx.Err() != nil {
-			return
-		}
-		p.do(ctx, job)
+		all.Go(func() { p.do(ctx, job) })
 	}
+	all.Wait()
 }
 
 // do does a job, or says why not; the queue has it still. One that is not known is
@@ -137,5 +138,7 @@ func (p *Platform) do(ctx context.Context, job string) {
 		p.describeQuietly(ctx, id)
 	case "reply":
 		p.replyQuietly(ctx, id)
+	default:
+		_ = p.queue.Schedule(ctx, p.queueName(), job, p.now().Add(foreignPause))
 	}
 }

@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,7 +62,11 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 				continue // the list moved while it was read
 			}
 			listed[one.AppID] = true
-			if err := p.adopt(ctx, one, before[one.AppID], &report); err != nil {
+			err := p.adopt(ctx, one, before[one.AppID], &report)
+			switch {
+			case errors.Is(err, errRecord):
+				p.log.Error("the record of an account cannot be read", "appid", one.AppID, "error", err)
+			case err != nil:
 				return report, err
 			}
 		}
@@ -81,6 +86,8 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 				return report, err
 			}
 			report.Gone++
+		case isAPIError(err):
+			p.log.Warn("an account is not on WeChat's list, and WeChat does not say why", "appid", a.AppID, "error", err)
 		case err != nil:
 			return report, err
 		}

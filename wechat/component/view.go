@@ -2,7 +2,6 @@ package component
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -77,22 +76,6 @@ func (p *Platform) Authorizer(ctx context.Context, appid string) (Authorizer, bo
 // it returns an error, which is returned.
 func (p *Platform) Authorizers(ctx context.Context, fn func(Authorizer) error) error {
 	return p.accounts(ctx, func(key string, r tokenRecord) error { return fn(p.view(key, r)) })
-}
-
-func (p *Platform) accounts(ctx context.Context, fn func(key string, r tokenRecord) error) error {
-	prefix := p.accountKey("")
-	return p.store.List(ctx, prefix, func(key string, raw []byte) error {
-		var r tokenRecord
-		if err := decode(key, raw, &r); err != nil {
-			// One that a later version wrote must not hide the others.
-			p.log.Error("the record of an account cannot be read", "appid", strings.TrimPrefix(key, prefix), "error", err)
-			return nil
-		}
-		if r.Account == nil {
-			return nil
-		}
-		return fn(key, r)
-	})
 }
 
 // Overview is the state of the platform.
@@ -182,11 +165,30 @@ func (p *Platform) Expiries(ctx context.Context) (ticketAt, own, authorizer time
 	if err != nil {
 		return ticketAt, own, authorizer, err
 	}
+	authorizer, err = p.firstEnd(ctx)
+	return t.CreatedAt, r.Access.ExpiresAt, authorizer, err
+}
+
+// firstEnd looks through the accounts, but not for every scrape.
+func (p *Platform) firstEnd(ctx context.Context) (first time.Time, err error) {
+	now := p.now()
+	p.mu.Lock()
+	first, known := p.ends, now.Before(p.endsUntil)
+	p.mu.Unlock()
+	if known {
+		return first, nil
+	}
+	first = time.Time{}
 	err = p.accounts(ctx, func(_ string, r tokenRecord) error {
-		if end := r.Access.ExpiresAt; r.Account.Status == StatusAuthorized && !end.IsZero() && (authorizer.IsZero() || end.Before(authorizer)) {
-			authorizer = end
+		if end := r.Access.ExpiresAt; r.Account.Status == StatusAuthorized && !end.IsZero() && (first.IsZero() || end.Before(first)) {
+			first = end
 		}
 		return nil
 	})
-	return t.CreatedAt, r.Access.ExpiresAt, authorizer, err
+	if err == nil && !first.IsZero() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ends, p.endsUntil = first, now.Add(seenLife)
+	}
+	return first, err
 }
