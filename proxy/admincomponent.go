@@ -43,32 +43,22 @@ func (s *Server) showPlatform(c *apiCall, p *component.Platform) error {
 }
 
 // listAuthorizers sends all accounts in the order of their appids. There may be
-// many: only the appids are held, and each account is read when it is its turn. A
-// list that fails on the way is cut off, and is no JSON then.
+// many, so each is sent when it was read. A list that fails on the way is cut off,
+// and is no JSON then.
 func (s *Server) listAuthorizers(c *apiCall, p *component.Platform) error {
-	ctx := c.r.Context()
-	var appIDs []string
-	err := p.Authorizers(ctx, func(a component.Authorizer) error {
-		appIDs = append(appIDs, a.AppID)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	slices.Sort(appIDs)
 	begin := `{"authorizers":[`
 	c.Header().Set("Content-Type", "application/json; charset=utf-8")
-	for _, id := range appIDs {
-		a, _, err := p.Authorizer(ctx, id)
-		if err != nil {
-			return err
-		}
+	err := p.Authorizers(c.r.Context(), func(a component.Authorizer) error {
 		text, err := json.Marshal(a)
 		if err != nil {
 			return err
 		}
 		c.send(begin + string(text))
 		begin = ","
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	c.send(strings.TrimSuffix(begin, ",") + "]}\n")
 	return nil
@@ -127,8 +117,15 @@ func (s *Server) makeLink(c *apiCall, p *component.Platform) error {
 	switch {
 	case !slices.Contains(authTypes, authType):
 		return refused(badRequest, "The member \"auth_type\" is 1 (official accounts), 2 (mini programs), 3 (both), 4, 5, 6 or 8.")
+	case strings.HasPrefix(q.BizAppID, "gh_"):
+		return refused(badRequest, "The member \"biz_appid\" is an AppID (wx and 16 hexadecimal digits), not an original id (gh_…).")
 	case q.BizAppID != "" && !anAppID.MatchString(q.BizAppID):
 		return refused(badRequest, "The member \"biz_appid\" is not an AppID.")
+	}
+	// A link is worth nothing before WeChat's first word, but is good for long enough to outlive the wait.
+	o, err := p.Overview(c.r.Context())
+	if err != nil {
+		return err
 	}
 	token, made, err := p.NewLink(c.r.Context(), component.Link{AuthType: authType, BizAppID: q.BizAppID, Mobile: q.Mobile})
 	if err != nil {
@@ -142,7 +139,8 @@ func (s *Server) makeLink(c *apiCall, p *component.Platform) error {
 	return c.json(http.StatusOK, struct {
 		URL       string    `json:"url"`
 		ExpiresAt time.Time `json:"expires_at"`
-	}{s.hosts.origin(s.hosts.public) + prefix + "component/authorize?" + query + "&token=" + url.QueryEscape(token), made.Expires.UTC().Truncate(time.Second)})
+		Ready     bool      `json:"ready"`
+	}{s.hosts.origin(s.hosts.public) + prefix + "component/authorize?" + query + "&token=" + url.QueryEscape(token), made.Expires.UTC().Truncate(time.Second), o.Ticket.Valid})
 }
 
 func (s *Server) syncAuthorizers(c *apiCall, p *component.Platform) error {

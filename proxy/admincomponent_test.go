@@ -152,12 +152,15 @@ func TestPlatformAuthorizersBreakOff(t *testing.T) {
 	}
 	o := w.operator()
 	store.failing(func(method, key string) error {
-		if method == "Get" && strings.HasSuffix(key, "account/wxb") {
-			return errDown
+		if method == "Get" && strings.HasSuffix(key, "account/wxc") {
+			return errDown // when the first two are on their way
 		}
 		return nil
 	})
-	r, _ := http.NewRequest("GET", o.url+"/admin/component/authorizers", nil)
+	r, err := http.NewRequest("GET", o.url+"/admin/component/authorizers", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.Header.Set("Authorization", "Bearer "+testAdminToken)
 	res, err := o.client.Do(r)
 	if err != nil {
@@ -166,7 +169,7 @@ func TestPlatformAuthorizersBreakOff(t *testing.T) {
 	defer res.Body.Close()
 	var list listedAccounts
 	if err := json.NewDecoder(res.Body).Decode(&list); err == nil {
-		t.Errorf("half a list passes for a whole one: %+v", list)
+		t.Errorf("half a list passes for a whole one: %d %+v", res.StatusCode, list)
 	}
 }
 
@@ -178,6 +181,7 @@ func TestPlatformLinks(t *testing.T) {
 	type link struct {
 		URL       string    `json:"url"`
 		ExpiresAt time.Time `json:"expires_at"`
+		Ready     *bool     `json:"ready"`
 	}
 	seen := map[string]bool{}
 	for body, want := range map[string]component.Link{
@@ -196,6 +200,9 @@ func TestPlatformLinks(t *testing.T) {
 			t.Fatalf("%s: %s", body, made.URL)
 		}
 		seen[made.URL] = true
+		if made.Ready == nil || *made.Ready {
+			t.Errorf("%s: without a ticket it is ready", body)
+		}
 		if left := made.ExpiresAt.Sub(w.clock.now()); left < 24*time.Hour-time.Minute || left > 24*time.Hour {
 			t.Errorf("%s: good for %s", body, left)
 		}
@@ -213,6 +220,17 @@ func TestPlatformLinks(t *testing.T) {
 		`{"mobile":1}`: "mobile", `{"phone":true}`: "unknown", ``: "ends too early", `{}{}`: "more than one", `[]`: "wrong type",
 	} {
 		o.wants("POST", "/admin/component/links", body, 400, "bad_request", want)
+	}
+	o.wants("POST", "/admin/component/links", `{"biz_appid":"gh_0123456789ab"}`, 400, "bad_request",
+		`The member "biz_appid" is an AppID (wx and 16 hexadecimal digits), not an original id (gh_…).`)
+	w.opTicket()
+	for after, ready := range map[time.Duration]bool{0: true, 13 * time.Hour: false} {
+		w.clock.advance(after)
+		var made link
+		if o.into(&made, "POST", "/admin/component/links", `{}`); made.Ready == nil || *made.Ready != ready {
+			t.Errorf("%s after the ticket: %+v", after, made)
+		}
+		w.clock.advance(-after)
 	}
 	w.store.down.Store(true)
 	o.wants("POST", "/admin/component/links", `{}`, 503, "store_unavailable", "")

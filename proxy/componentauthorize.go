@@ -28,6 +28,7 @@ var (
 	authorizeCode      = &problem{400, "invalid_code", "WeChat does not accept this authorization code.", pageAuthorizeCode, outcomeError, 0}
 	authorizeAway      = &problem{503, "wechat_unavailable", "WeChat does not answer; try again soon.", pageAuthorizeAway, outcomeError, 5}
 	authorizeMisset    = &problem{503, "wechat_unavailable", "WeChat refuses this platform; its operator has to act.", pageAuthorizeMisset, outcomeError, 60}
+	authorizeTooEarly  = &problem{503, "wechat_unavailable", "This platform is waiting for WeChat; try again in ten minutes.", pageAuthorizeTooEarly, outcomeError, 600}
 	authorizeOnPC      = &problem{200, "bad_request", "Open this link in a browser on a computer.", pageAuthorizeOnPC, outcomeOwn, 0}
 	authorizeInWeChat  = &problem{200, "bad_request", "Open this link in WeChat.", pageAuthorizeInWeChat, outcomeOwn, 0}
 	authorizePreloaded = &problem{400, "bad_request", "This link opens as a page only.", pageBadRequest, outcomeOwn, 0}
@@ -61,7 +62,7 @@ func (t *thirdParty) authorize(v *visit) {
 		address := t.s.location(v.host, here)
 		t.s.failPage(v, authorizeInWeChat, nil, pageData{CopyURL: address, QR: newQRCode(address)})
 		return
-	case !link.Mobile && b.InWeChat:
+	case !link.Mobile && (b.InWeChat || b.Mobile):
 		t.s.failPage(v, authorizeOnPC, nil, pageData{})
 		return
 	}
@@ -105,8 +106,8 @@ func (t *thirdParty) launch(v *visit, link component.Link, state, here string) {
 		switch {
 		case !known:
 			p = storeUnavailable
-		case p == authorizeMisset:
-			d.ActionURL = "" // trying again does not help
+		case p == authorizeMisset || p == authorizeTooEarly:
+			d.ActionURL = "" // trying again at once does not help
 		}
 		t.s.failPage(v, p, err, d)
 		return
@@ -157,9 +158,11 @@ func ofAuthorization(err error) (p *problem, known bool) {
 	_, away := errors.AsType[*wechat.UnavailableError](err)
 	api, refused := errors.AsType[*wechat.APIError](err)
 	switch {
+	case errors.Is(err, component.ErrNoTicket):
+		return authorizeTooEarly, true // WeChat pushes one every ten minutes
 	case refused && api.Kind() == wechat.KindConfig:
 		return authorizeMisset, true
-	case refused, away, errors.Is(err, component.ErrNoTicket), errors.Is(err, component.ErrNoGrant), errors.Is(err, component.ErrNotAuthorized):
+	case refused, away, errors.Is(err, component.ErrNoGrant), errors.Is(err, component.ErrNotAuthorized):
 		return authorizeAway, true
 	}
 	return nil, false

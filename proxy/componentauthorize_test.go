@@ -137,6 +137,9 @@ func TestLinkIsForOneBrowser(t *testing.T) {
 	}
 	first := b.open(address)
 	one := first.launched(t, pageAuthorize)
+	if shown := text(first.body); !strings.Contains(shown, strings.TrimPrefix(p.front.URL, "http://")+" "+pageTopics[pageAuthorize].zh.FromHost) {
+		t.Errorf("the page does not say who asks: %s", shown)
+	}
 	if !strings.Contains(text(first.body), customerID) || !strings.Contains(one, "biz_appid="+customerID) {
 		t.Errorf("the page says %s, leads to %s", text(first.body), one)
 	}
@@ -216,12 +219,13 @@ func TestChangedLinks(t *testing.T) {
 	}
 }
 
-// Each link is for the place where it works.
+// Each link is for the place where it works: a code on the screen of a PC is for the
+// phone to scan, so the phone's own browser is no better than WeChat.
 func TestLinksInTheWrongPlace(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, 1)
 	p.ticket()
-	for _, agent := range []string{iPhone, android} {
+	for _, agent := range []string{iPhone, android, phoneSafari, phoneChrome, wechattest.UAWindows, wechattest.UAMac, wechattest.UAWeCom} {
 		address := p.link(component.Link{})
 		p.browser(agent).open(address).page(t, http.StatusOK, pageAuthorizeOnPC)
 		p.browser(desktop).open(address).launched(t, pageAuthorize) // it is not used up
@@ -230,12 +234,16 @@ func TestLinksInTheWrongPlace(t *testing.T) {
 		address := p.link(component.Link{Mobile: true})
 		res := p.browser(agent).open(address)
 		res.page(t, http.StatusOK, pageAuthorizeInWeChat)
-		if shown := text(res.body); !strings.Contains(shown, "/.wxgate/component/authorize?") {
+		shown := text(res.body)
+		if !strings.Contains(shown, "/.wxgate/component/authorize?") {
 			t.Errorf("the page says %s", shown)
+		}
+		if onPC := strings.Contains(shown, pageWordsZH.Phone); onPC != (agent == desktop) || strings.Contains(shown, pageWordsZH.OtherPhone) == onPC {
+			t.Errorf("%s: the page says %s", agent, shown)
 		}
 		p.browser(iPhone).open(address).launched(t, pageAuthorizeMobile)
 	}
-	if n := len(p.wechat.Calls("/cgi-bin/component/api_create_preauthcode")); n != 4 {
+	if n := len(p.wechat.Calls("/cgi-bin/component/api_create_preauthcode")); n != 9 {
 		t.Errorf("WeChat was asked for %d codes", n)
 	}
 }
@@ -262,12 +270,25 @@ func TestAuthorizationWithoutWeChat(t *testing.T) {
 	p := newPortal(t, 1)
 	b := p.browser(desktop)
 	address := p.link(component.Link{})
-	res := b.open(address)
-	res.page(t, http.StatusServiceUnavailable, pageAuthorizeAway) // no ticket yet
-	if res.Header.Get("Retry-After") == "" || res.button() != address {
-		t.Errorf("the page leads to %q, Retry-After %q", res.button(), res.Header.Get("Retry-After"))
+	// No ticket yet, so that WeChat is not asked, and the link stays good for anybody.
+	res := p.browser(desktop).open(address)
+	res.page(t, http.StatusServiceUnavailable, pageAuthorizeTooEarly)
+	if shown := text(res.body); res.Header.Get("Retry-After") != "600" || res.button() != "" || !strings.Contains(shown, pageTopics[pageAuthorizeTooEarly].zh.Instruction) || strings.Contains(shown, "请等") {
+		t.Errorf("Retry-After %q, the page leads to %q and says %s", res.Header.Get("Retry-After"), res.button(), shown)
+	}
+	if n := len(p.wechat.Calls("/cgi-bin/component/api_component_token")); n != 0 {
+		t.Errorf("WeChat was asked %d times for a token", n)
 	}
 	p.ticket()
+	p.wechat.Inject("/cgi-bin/component/api_component_token", wechattest.Fault{Times: 1, Errcode: 61006})
+	b.open(address).page(t, http.StatusServiceUnavailable, pageAuthorizeTooEarly) // the ticket has expired
+	p.ticket()
+	p.wechat.Inject("/cgi-bin/component/api_create_preauthcode", wechattest.Fault{Times: 1, Errcode: -1})
+	res = b.open(address)
+	res.page(t, http.StatusServiceUnavailable, pageAuthorizeAway)
+	if res.Header.Get("Retry-After") != "5" || res.button() != address {
+		t.Errorf("the page leads to %q, Retry-After %q", res.button(), res.Header.Get("Retry-After"))
+	}
 	p.wechat.Inject("/cgi-bin/component/api_create_preauthcode", wechattest.Fault{Times: 1, Errcode: 61004})
 	b.open(address).page(t, http.StatusServiceUnavailable, pageAuthorizeMisset)
 	p.store.down.Store(true)

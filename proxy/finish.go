@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"wxgate/identity"
@@ -23,16 +24,19 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	}
 	token, err := s.codeToken(ctx, p, code)
 	if err != nil {
-		word := failedWeChat
+		word, what := failedWeChat, "a login was not finished: WeChat could not be asked about its code"
 		switch ofWeChat(err) {
 		case invalidCode:
 			word = failedCode
 		case loginRefused:
-			word = failedRefused
+			word, what = failedRefused, "WeChat does not let this person log in"
 		case wechatMisconfigured:
 			word = failedConfig
 		}
-		return failed(word, "WeChat did not accept the code", err)
+		if api, ok := errors.AsType[*wechat.APIError](err); ok && api.Kind() == wechat.KindCode {
+			what = "WeChat did not accept the code"
+		}
+		return failed(word, what, err)
 	}
 	s.metrics.login(p.Channel, stepExchanged)
 	if token.Snapshot {

@@ -11,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"wxgate/wechat"
 )
 
 // This file renders the pages that a visitor reads when there is no app page to show; pagetexts.go holds what they
-// say. It knows nothing of sessions, WeChat or errors: whoever answers a request picks a pageID and fills pageData.
+// say. It knows nothing of sessions, logins or errors: whoever answers a request picks a pageID and fills pageData.
 
 // pageData is what differs between two showings of the same page. Every field may be empty.
 type pageData struct {
@@ -28,7 +30,8 @@ type pageData struct {
 	// CopyURL is the absolute http(s) address that pageOpenInWeChat offers for copying.
 	CopyURL string
 	Detail  pageDetail
-	// QR is drawn on the pages that know one, as the first thing to do or beside CopyURL.
+	// QR is drawn on the pages that know one, as the first thing to do or beside CopyURL, of which it is the easier way
+	// for somebody at a computer.
 	QR *qrCode
 	// FrameURL is what pageQRFrame frames; WholeURL is the same as a page of its own.
 	FrameURL, WholeURL string
@@ -69,6 +72,7 @@ type pageView struct {
 	Back   string
 	Copy   string
 	Guide  bool
+	Desk   bool // the reader has another device in the hand, fit to scan what is drawn
 
 	QR      *qrCode
 	Frame   string
@@ -92,6 +96,7 @@ var pageTemplate = template.Must(template.ParseFS(pageFiles, "pages/*"))
 // sent, it loads nothing from anywhere, and its policy allows exactly the style and script that it carries itself.
 func writePage(w http.ResponseWriter, r *http.Request, status int, id pageID, d pageData) {
 	v := pageViewOf(pageLang(strings.Join(r.Header.Values("Accept-Language"), ",")), id, d)
+	v.Desk = !wechat.Detect(r.UserAgent()).Mobile
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", v.Lang)
@@ -139,7 +144,9 @@ func pageViewOf(lang string, id pageID, d pageData) pageView {
 	} else {
 		v.Lang, v.Text, v.Words, v.Detail = "zh-CN", topic.zh, pageWordsZH, detail.zh
 	}
-	v.Wait = pageWait(lang, d.RetryAfter)
+	if id != pageAuthorizeTooEarly { // it says so in its own words
+		v.Wait = pageWait(lang, d.RetryAfter)
+	}
 	switch id {
 	case pageConsent:
 		v.Back = pageLink(d.BackURL)

@@ -182,6 +182,14 @@ func TestPageTextsComplete(t *testing.T) {
 		if len(topic.zh.Points) != len(topic.en.Points) || (topic.zh.Note == "") != (topic.en.Note == "") {
 			t.Errorf("%s says more in one language", id)
 		}
+		if (topic.zh.FromHost == "") != (topic.en.FromHost == "") {
+			t.Errorf("%s names the site in one language", id)
+		}
+		for lang, s := range map[string]string{"zh": topic.zh.FromHost, "en": topic.en.FromHost} {
+			if s != "" {
+				check(string(id), lang, s)
+			}
+		}
 	}
 	for id, detail := range pageDetails {
 		check("detail "+string(id), "zh", detail.zh)
@@ -391,6 +399,46 @@ func TestPageLinks(t *testing.T) {
 		all = pageElements(t, pageAnswer(pageOpenInWeChat, "zh", pageData{CopyURL: tt.raw}).Body.String())
 		if offered := len(pageFind(all, ".address")) == 1; offered != tt.copy {
 			t.Errorf("%q offered for copying: %v, want %v", tt.raw, offered, tt.copy)
+		}
+	}
+}
+
+// Whoever sits at a computer scans, and copies only in need; a phone cannot scan itself.
+func TestPageOpenInWeChatByDevice(t *testing.T) {
+	for _, tt := range []struct {
+		agent  string
+		qr     *qrCode
+		order  []string
+		orCopy bool
+		says   string
+		not    string
+	}{
+		{desktop, pageTestData.QR, []string{"qr", "address", "button"}, true, pageWordsEN.Phone, pageWordsEN.OtherPhone},
+		{phoneSafari, pageTestData.QR, []string{"address", "button", "qr"}, false, pageWordsEN.OtherPhone, pageWordsEN.Phone},
+		{desktop, nil, []string{"address", "button"}, false, "", pageWordsEN.Phone},
+	} {
+		for _, id := range []pageID{pageOpenInWeChat, pageAuthorizeInWeChat} {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Accept-Language", "en")
+			r.Header.Set("User-Agent", tt.agent)
+			w := httptest.NewRecorder()
+			writePage(w, r, http.StatusOK, id, pageData{CopyURL: pageTestData.CopyURL, QR: tt.qr})
+			var order []string
+			all := pageElements(t, w.Body.String())
+			for _, n := range all {
+				for _, class := range strings.Fields(pageAttr(n, "class")) {
+					if slices.Contains([]string{"qr", "address", "button"}, class) {
+						order = append(order, class)
+					}
+				}
+			}
+			shown := pageTextOf(pageFind(all, "main")[0])
+			if strings.Contains(shown, pageWordsEN.OrCopy) != tt.orCopy || strings.Contains(shown, pageTopics[id].en.Instruction) == tt.orCopy {
+				t.Errorf("%s for %s says %s", id, tt.agent, shown)
+			}
+			if !slices.Equal(order, tt.order) || !strings.Contains(shown, tt.says) || strings.Contains(shown, tt.not) {
+				t.Errorf("%s for %s: %v, says %s", id, tt.agent, order, shown)
+			}
 		}
 	}
 }

@@ -58,6 +58,7 @@ const (
 // link to it, the second when it can only be described.
 type pageText struct {
 	Title, Sentence     string
+	FromHost            string   // said first, with the name of the site as its subject
 	Points              []string // what the visitor is asked to agree to
 	Note                string
 	Button, Instruction string
@@ -74,7 +75,7 @@ type pageTopic struct {
 // pageWords are the words around the texts.
 type pageWords struct {
 	RequestID, Cause, Back, Copy, Copied, CopyByHand string
-	OtherPhone, WholePage                            string
+	OtherPhone, Phone, OrCopy, WholePage             string
 	Site, Device, Place, Near, Time, Ago, NotMe      string
 	Confirmed, PairRefused, PairExpired, Account     string
 }
@@ -83,16 +84,18 @@ var (
 	pageWordsZH = pageWords{
 		RequestID: "请求编号", Cause: "可能的原因", Back: "暂不，返回",
 		Copy: "复制网址", Copied: "已复制。发到微信的任意聊天里，再点开它。", CopyByHand: "请长按选中的地址来复制。",
-		OtherPhone: "或者，用另一部手机的微信扫一扫。", WholePage: "二维码没有出现？打开微信的登录页面",
-		Site: "网站", Device: "电脑", Place: "网络位置", Near: "和这部手机在同一个网络", Time: "时间", Ago: "秒前", NotMe: "不是我，拒绝",
+		OtherPhone: "或者，用另一部手机的微信扫一扫。", Phone: "用手机微信扫一扫。", OrCopy: "或者，复制网址，发到微信的任意聊天里，再点开它。",
+		WholePage: "二维码没有出现？打开微信的登录页面",
+		Site:      "网站", Device: "电脑", Place: "网络位置", Near: "和这部手机在同一个网络", Time: "时间", Ago: "秒前", NotMe: "不是我，拒绝",
 		Confirmed: "已在手机上确认？点这里继续", PairRefused: "手机上没有同意这次登录。", PairExpired: "二维码已过期。",
 		Account: "账号",
 	}
 	pageWordsEN = pageWords{
 		RequestID: "Request ID", Cause: "Likely cause", Back: "Not now, go back",
 		Copy: "Copy address", Copied: "Copied. Send it to any chat in WeChat and open it there.", CopyByHand: "Press and hold the selected address to copy it.",
-		OtherPhone: "Or scan this with WeChat on another phone.", WholePage: "No QR code? Open the login page of WeChat",
-		Site: "Site", Device: "Computer", Place: "Network", Near: "The same network as this phone", Time: "Time", Ago: "seconds ago", NotMe: "This is not me",
+		OtherPhone: "Or scan this with WeChat on another phone.", Phone: "Scan this with WeChat on your phone.", OrCopy: "Or copy the address, send it to any chat in WeChat and open it there.",
+		WholePage: "No QR code? Open the login page of WeChat",
+		Site:      "Site", Device: "Computer", Place: "Network", Near: "The same network as this phone", Time: "Time", Ago: "seconds ago", NotMe: "This is not me",
 		Confirmed: "Confirmed on the phone? Go on", PairRefused: "The phone did not agree to this login.", PairExpired: "The QR code has expired.",
 		Account: "Account",
 	}

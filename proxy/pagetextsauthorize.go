@@ -10,6 +10,7 @@ const (
 	pageAuthorizeInWeChat pageID = "authorize_in_wechat"
 	pageAuthorizeOver     pageID = "authorize_over"
 	pageAuthorizeAway     pageID = "authorize_away"
+	pageAuthorizeTooEarly pageID = "authorize_too_early"
 	pageAuthorizeMisset   pageID = "authorize_misset"
 	pageAuthorizeDone     pageID = "authorize_done"
 	pageAuthorizeKept     pageID = "authorize_kept"
@@ -19,23 +20,23 @@ const (
 
 var authorizeTopics = map[pageID]pageTopic{
 	pageAuthorize: {tone: pageToneInfo,
-		zh: pageText{Title: "授权公众号或小程序", Sentence: "下一步微信会显示二维码，请账号的管理员用微信扫码，选择账号和权限。",
+		zh: pageText{Title: "授权公众号或小程序", FromHost: "请你把公众号或小程序授权给它。", Sentence: "下一步微信会显示二维码，请账号的管理员用微信扫码，选择账号和权限。",
 			Note:   "只有管理员能授权，以后也可以在微信公众平台里取消。",
 			Button: "去微信授权", Instruction: "请重新打开收到的链接。"},
-		en: pageText{Title: "Authorize your account", Sentence: "WeChat will show a QR code: the account's administrator scans it, then chooses account and permissions.",
+		en: pageText{Title: "Authorize your account", FromHost: "asks you to authorize it to act for your account.", Sentence: "WeChat will show a QR code: the account's administrator scans it, then chooses account and permissions.",
 			Note:   "Only an administrator can do this, and can take it back on mp.weixin.qq.com.",
 			Button: "Go on to WeChat", Instruction: "Open the link again that you were sent."}},
 	pageAuthorizeMobile: {tone: pageToneInfo,
-		zh: pageText{Title: "授权公众号或小程序", Sentence: "下一步请以管理员身份选择账号和权限。",
+		zh: pageText{Title: "授权公众号或小程序", FromHost: "请你把公众号或小程序授权给它。", Sentence: "下一步请以管理员身份选择账号和权限。",
 			Note:   "只有管理员能授权，以后也可以在微信公众平台里取消。",
 			Button: "去微信授权", Instruction: "请重新打开收到的链接。"},
-		en: pageText{Title: "Authorize your account", Sentence: "WeChat will ask its administrator to choose the account and the permissions.",
+		en: pageText{Title: "Authorize your account", FromHost: "asks you to authorize it to act for your account.", Sentence: "WeChat will ask its administrator to choose the account and the permissions.",
 			Note:   "Only an administrator can do this, and can take it back on mp.weixin.qq.com.",
 			Button: "Go on to WeChat", Instruction: "Open the link again that you were sent."}},
 	pageAuthorizeOnPC: {tone: pageToneInfo,
-		zh: pageText{Title: "请在电脑上打开", Sentence: "这个链接会显示一个二维码，要用手机微信来扫，所以在微信里不能继续。",
+		zh: pageText{Title: "请用电脑浏览器打开", Sentence: "这个链接会显示一个二维码，要用手机微信来扫，所以在微信里或手机上不能继续。",
 			Button: "返回首页", Instruction: "请在电脑的浏览器里打开收到的链接，再用手机微信扫码。"},
-		en: pageText{Title: "Open this on a computer", Sentence: "The link leads to a QR code that your phone has to scan, so it does not work inside WeChat.",
+		en: pageText{Title: "Open this in a computer's browser", Sentence: "The link leads to a QR code that your phone has to scan, so it does not work inside WeChat or on a phone.",
 			Button: "Go to the start page", Instruction: "Open the link in a browser on a computer, then scan with WeChat on your phone."}},
 	pageAuthorizeInWeChat: {tone: pageToneInfo,
 		zh: pageText{Title: "请在微信里打开", Sentence: "这个授权链接要在手机微信里打开。",
@@ -52,6 +53,11 @@ var authorizeTopics = map[pageID]pageTopic{
 			Button: "再试一次", Instruction: "请过一会儿再打开收到的链接。"},
 		en: pageText{Title: "WeChat is not answering", Sentence: "WeChat gave no usable answer; nothing has been authorized yet.",
 			Button: "Try again", Instruction: "Open your link again a little later."}},
+	pageAuthorizeTooEarly: {tone: pageToneWaiting,
+		zh: pageText{Title: "暂时不能授权", Sentence: "这个平台还在等微信的通知，不是你的问题。",
+			Button: "再试一次", Instruction: "请过十分钟再打开收到的链接。"},
+		en: pageText{Title: "Not ready yet", Sentence: "This platform is still waiting for WeChat; it is not your fault.",
+			Button: "Try again", Instruction: "Open your link again in ten minutes."}},
 	pageAuthorizeMisset: {tone: pageToneStop,
 		zh: pageText{Title: "暂时不能授权", Sentence: "这个平台在微信的设置有误，不是你的问题。",
 			Button: "返回首页", Instruction: "请把下面的请求编号告诉给你链接的人。"},

@@ -82,8 +82,12 @@ func (p *pushPort) open(v *visit) (e wechat.Envelope, m wechat.Message, ok bool)
 		p.refuse(v, err)
 		return e, m, false
 	}
-	p.s.log.LogAttrs(v.r.Context(), slog.LevelDebug, "push", slog.String("id", v.id), slog.String("type", plainWord(cmp.Or(m.MsgType, m.Field("InfoType")))),
-		slog.String("event", plainWord(m.Event)), slog.String("message", messageName(m)), slog.Bool("encrypted", e.Encrypted()))
+	v.event = plainWord(cmp.Or(m.Field("InfoType"), m.Event, m.MsgType))
+	attrs := []slog.Attr{slog.String("id", v.id), slog.String("message", messageName(m)), slog.Bool("encrypted", e.Encrypted())}
+	if v.event != "" {
+		attrs = append(attrs, slog.String("event", v.event))
+	}
+	p.s.log.LogAttrs(v.r.Context(), slog.LevelDebug, "push", attrs...)
 	return e, m, true
 }
 

@@ -173,6 +173,7 @@ func (s *Server) Run(ctx context.Context) {
 	workers.Go(func() { s.hooks.run(ctx) })
 	if s.cfg.Component != nil {
 		workers.Go(func() { s.cfg.Component.Run(ctx) })
+		workers.Go(func() { s.warnOfHosts(ctx) })
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

@@ -47,7 +47,8 @@ type visit struct {
 	target  *upstream
 	token   bool // forward the Yunxin token
 	outcome string
-	cause   error // what the log says of a failure; visitors never see it
+	cause   error  // what the log says of a failure; visitors never see it
+	event   string // of a push that is known to be WeChat's, as plainWord
 
 	status   int
 	sent     int64
@@ -103,6 +104,9 @@ func (s *Server) end(v *visit) {
 	)
 	if v.live != nil {
 		attrs = append(attrs, slog.String("user", v.live.user.ID))
+	}
+	if v.event != "" {
+		attrs = append(attrs, slog.String("event", v.event))
 	}
 	if v.upgraded {
 		attrs = append(attrs, slog.Bool("upgraded", true))

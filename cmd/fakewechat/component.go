@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -42,35 +43,74 @@ func (c *components) Set(text string) error {
 }
 
 // samplePlatform is the flag -platform: a third-party platform for a wxgate that
-// is reached under a base URL.
-type samplePlatform struct{ into *components }
+// is reached under a base URL, and a company that may authorize it.
+type samplePlatform struct{ into *options }
 
 func (samplePlatform) String() string { return "" }
 
 func (p samplePlatform) Set(base string) error {
 	base = strings.TrimSuffix(base, "/")
-	if err := p.into.Set("wx0fa4e0000000c1a7:fakewechat0secret0of0the0platform:fakewechatPlatform:" +
+	var one components
+	if err := one.Set("wx0fa4e0000000c1a7:fakewechat0secret0of0the0platform:fakewechatPlatform:" +
 		"fakewechat0EncodingAESKey0of0the0platform00:" +
 		base + "/.wxgate/component/events," + base + "/.wxgate/component/messages/$APPID$"); err != nil {
 		return err
 	}
-	(*p.into)[len(*p.into)-1].Name = "开心抓娃娃平台"
+	u, _ := url.Parse(base) // Set has read it
+	c := one[0]
+	c.Name = "开心抓娃娃平台"
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		host = "localhost" // an address has no subdomains
+		c.OAuthHosts = append(c.OAuthHosts, host)
+	}
+	if u.Port() != "" {
+		host += ":" + u.Port()
+	}
+	p.into.components = append(p.into.components, c)
+	p.into.customers = sampleCustomers()
+	account := p.into.customers[0].ID
+	p.into.mapped = account + "." + host + "=" + account
 	return nil
 }
 
-func welcomePlatforms(w io.Writer, all components) {
-	for _, c := range all {
+// sampleCustomers are accounts of another company. They belong to an open-platform
+// account of its own, so their unionids have nothing to do with those of our apps.
+func sampleCustomers() apps {
+	const name = "老王游乐园"
+	one := wechattest.App{
+		ID: "wx0fa4e0000000c1e5", Secret: "known0to0the0customer0alone", Kind: wechattest.ServiceAccount,
+		Name: name, Principal: name + "有限公司", Bound: true, OpenAccount: name,
+	}
+	two := one
+	two.ID, two.Kind, two.Name = "wx0fa4e0000000c1f6", wechattest.MiniProgram, name+"小程序"
+	return apps{one, two}
+}
+
+func welcomePlatforms(w io.Writer, o options) {
+	for _, c := range o.components {
 		fmt.Fprintf(w, "  platform      %s  events to %s\n", c.ID, c.EventURL)
+	}
+	var customers []string
+	for _, a := range o.customers {
+		customers = append(customers, fmt.Sprintf("%s (%s)", a.ID, a.Kind))
+	}
+	if len(customers) > 0 {
+		fmt.Fprintf(w, "  customers     %s\n", strings.Join(customers, ", "))
 	}
 }
 
 // setPlatform prints the variables of the first: wxgate is one platform.
-func setPlatform(set func(name, value string), all components) {
-	if len(all) == 0 {
+func setPlatform(set func(name, value string), o options) {
+	if len(o.components) == 0 {
 		return
 	}
-	set("COMPONENT_APP_ID", all[0].ID)
-	set("COMPONENT_APP_SECRET", all[0].Secret)
-	set("COMPONENT_TOKEN", all[0].Token)
-	set("COMPONENT_AES_KEY", all[0].AESKey)
+	first := o.components[0]
+	set("COMPONENT_APP_ID", first.ID)
+	set("COMPONENT_APP_SECRET", first.Secret)
+	set("COMPONENT_TOKEN", first.Token)
+	set("COMPONENT_AES_KEY", first.AESKey)
+	if o.mapped != "" {
+		set("COMPONENT_ACCOUNTS", o.mapped)
+	}
 }

@@ -23,8 +23,11 @@
 //
 // with $APPID$ where the appid of an account goes. The hosts of the two addresses
 // are where its administrators and the people who log in return. -platform adds a
-// sample one for a wxgate under a base URL. Platforms get a ticket at once and
-// every ten minutes.
+// sample one for a wxgate under a base URL, and two accounts of a customer that may
+// authorize it; with http://localhost:8080 they log in at wx….localhost:8080.
+// Platforms get tickets every few seconds until they accept one, then every ten
+// minutes, and at once when they ask or somebody presses the button at
+// /sim/component/.
 //
 // A mobile app or mini program gets its codes without a browser:
 //
@@ -48,6 +51,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -79,6 +83,8 @@ type options struct {
 	public     string
 	apps       apps
 	components components
+	customers  apps   // of the sample platform
+	mapped     string // a host for one of them, as wxgate takes it
 	choose     bool
 	anyBrowser bool
 }
@@ -91,7 +97,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.public, "public", "", "base `URL` by which browsers reach it (default http:// and the address)")
 	flags.Var(&o.apps, "app", "`kind:appid:secret[:callbackhost[,callbackhost]]`, once for each app (default one of each kind)")
 	flags.Var(&o.components, "component", "`appid:secret:token:aeskey:eventurl[,messageurl]`, once for each third-party platform")
-	flags.Var(samplePlatform{&o.components}, "platform", "base `URL` of a wxgate that is a third-party platform, e.g. http://127.0.0.1:8080")
+	flags.Var(samplePlatform{&o}, "platform", "base `URL` of a wxgate that is a third-party platform, e.g. http://localhost:8080")
 	flags.BoolVar(&o.choose, "choose", true, "let each new browser choose a player first")
 	flags.BoolVar(&o.anyBrowser, "any-browser", false, "serve the login to browsers other than WeChat's too")
 	if err := flags.Parse(args); err != nil {
@@ -169,7 +175,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	if public == "" {
 		public = "http://" + reachable(l.Addr().(*net.TCPAddr))
 	}
-	wechat := wechattest.New(wechattest.Config{PublicURL: public, Apps: o.apps, Components: o.components})
+	wechat := wechattest.New(wechattest.Config{PublicURL: public, Apps: slices.Concat(o.customers, o.apps), Components: o.components})
 	wechat.Set(func(b *wechattest.Behaviour) { b.Choose, b.AnyBrowser = o.choose, o.anyBrowser })
 	server := &http.Server{Handler: handler(wechat), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
@@ -224,7 +230,7 @@ func welcome(w io.Writer, o options, public string) {
 	for _, a := range o.apps {
 		fmt.Fprintf(w, "  app           %-6s %s  callback hosts: %s\n", kindOf(a), a.ID, strings.Join(a.CallbackHosts, ", "))
 	}
-	welcomePlatforms(w, o.components)
+	welcomePlatforms(w, o)
 	fmt.Fprint(w, "\nTo point wxgate at it:\n\n")
 	set := func(name, value string) { fmt.Fprintf(w, "  export WXGATE_%s='%s'\n", name, value) }
 	set("WECHAT_API_URL", public)
@@ -241,7 +247,7 @@ func welcome(w io.Writer, o options, public string) {
 		set(name+"_APP_ID", a.ID)
 		set(name+"_APP_SECRET", a.Secret)
 	}
-	setPlatform(set, o.components)
+	setPlatform(set, o)
 	set("YUNXIN_APP_KEY", yunxintest.AppKey)
 	set("YUNXIN_APP_SECRET", yunxintest.AppSecret)
 	set("YUNXIN_URLS", public)

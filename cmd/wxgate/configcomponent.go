@@ -24,7 +24,7 @@ func (a *accounts) parse(text string) {
 			a.fault("%s has no AppID behind the host; write HOST=APPID, such as shop.example.com=wx0123456789abcdef", quote(item))
 		default:
 			if !usualWxAppID.MatchString(id) {
-				a.warn("%s does not look like an AppID of WeChat (wx and 16 hexadecimal digits)", quote(id))
+				a.warn("%s %s", quote(id), unlikeAppID(id))
 			}
 			a.Value = append(a.Value, hostAccount{host, id})
 		}
@@ -70,8 +70,19 @@ func (c *config) checkComponent() {
 	if because != "" && c.AdminToken.ok() && !c.AdminToken.given() {
 		c.ComponentAppID.warn("without WXGATE_ADMIN_TOKEN no account can be invited to authorize the platform: links are made at /admin/component/links")
 	}
+	c.checkComponentAppID()
 	c.checkComponentKeys()
 	c.checkComponentAccounts()
+}
+
+// checkComponentAppID catches a platform that was given the AppID of an account: WeChat's console shows all of them in
+// one list.
+func (c *config) checkComponentAppID() {
+	for _, other := range []*appID{&c.MPAppID, &c.WebAppID, &c.MobileAppID, &c.MiniAppID} {
+		if c.ComponentAppID.given() && c.ComponentAppID.ok() && other.ok() && other.Value == c.ComponentAppID.Value {
+			c.ComponentAppID.fault("is the AppID of %s too; give the third-party platform's own", other.name)
+		}
+	}
 }
 
 // checkComponentKeys compares the keys themselves: the last of the 43 characters has two bits to spare, so that one key
@@ -111,6 +122,9 @@ func (c *config) checkComponentAccounts() {
 		}
 		seen[host] = true
 		list.Value[i].host = host
+		if label, _, _ := strings.Cut(host, "."); usualWxAppID.MatchString(label) && label != x.appID {
+			list.warn("%s begins with the AppID of another account; WeChat allows logins there for that one only", quote(host))
+		}
 	}
 	if c.PublicURL.Value != nil && seen[c.PublicURL.Value.Host] && c.MPAppID.given() {
 		list.warn("maps the public host, so nobody logs in there by the service account of WXGATE_MP_APP_ID")

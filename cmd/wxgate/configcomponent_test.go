@@ -89,6 +89,14 @@ func TestComponentWarnings(t *testing.T) {
 		{"shared sessions of one account", append(noMP, "COOKIE_DOMAIN", "example.com", "COMPONENT_ACCOUNTS", "b.example.com="+shopID+",play.example.com="+shopID), ""},
 		{"another domain's sessions", []string{"COOKIE_DOMAIN", "example.com", "COMPONENT_ACCOUNTS", "b.example.org=" + shopID}, ""},
 		{"odd AppID", []string{"COMPONENT_ACCOUNTS", "b.example.com=wxshop"}, `WXGATE_COMPONENT_ACCOUNTS: "wxshop" does not look like an AppID`},
+		{"original id", []string{"COMPONENT_ACCOUNTS", "b.example.com=gh_0123456789ab"},
+			`WXGATE_COMPONENT_ACCOUNTS: "gh_0123456789ab" does not look like an AppID of WeChat, which is wx and 16 hexadecimal digits (this is an original id, not an AppID)`},
+		{"the platform's original id", []string{"COMPONENT_APP_ID", "gh_0123456789ab"},
+			"WXGATE_COMPONENT_APP_ID: does not look like an AppID of WeChat, which is wx and 16 hexadecimal digits (this is an original id, not an AppID)"},
+		{"host of another account", []string{"COMPONENT_ACCOUNTS", "WX1a2b3c4d5e6fc1f6.a.example.com:443=" + shopID},
+			`WXGATE_COMPONENT_ACCOUNTS: "wx1a2b3c4d5e6fc1f6.a.example.com" begins with the AppID of another account; WeChat allows logins there for that one only`},
+		{"host of this account", []string{"COMPONENT_ACCOUNTS", shopID + ".a.example.com=" + shopID}, ""},
+		{"host that begins like one", []string{"COMPONENT_ACCOUNTS", "wx1a2b3c4d5e6fc1f6a.example.com=" + shopID + ",b.wx1a2b3c4d5e6fc1f6.example.com=" + shopID}, ""},
 		{"short token", []string{"COMPONENT_TOKEN", "abc"}, "WXGATE_COMPONENT_TOKEN: has fewer than 8 characters"},
 	}
 	for _, tt := range tests {
@@ -132,6 +140,10 @@ func TestComponentFaults(t *testing.T) {
 		{"port", []string{"COMPONENT_ACCOUNTS", "b.example.com:8443=" + shopID}, `COMPONENT_ACCOUNTS: "b.example.com:8443" has a port`, "write b.example.com"},
 		{"host twice", []string{"COMPONENT_ACCOUNTS", "b.example.com=" + shopID + ",B.example.com=wxb"}, `COMPONENT_ACCOUNTS: "b.example.com" is given twice`, "keep one"},
 		{"host twice by its port", []string{"COMPONENT_ACCOUNTS", "b.example.com=" + shopID + ",b.example.com:443=" + shopID}, `COMPONENT_ACCOUNTS: "b.example.com" is given twice`, ""},
+		{"the service account", []string{"COMPONENT_APP_ID", shopID, "MP_APP_ID", shopID}, "COMPONENT_APP_ID: is the AppID of WXGATE_MP_APP_ID too", "the third-party platform's own"},
+		{"the website app", []string{"WEB_APP_ID", platformID, "WEB_APP_SECRET", "s"}, "COMPONENT_APP_ID: is the AppID of WXGATE_WEB_APP_ID too", ""},
+		{"the mobile app", []string{"MOBILE_APP_ID", platformID, "MOBILE_APP_SECRET", "s"}, "COMPONENT_APP_ID: is the AppID of WXGATE_MOBILE_APP_ID too", ""},
+		{"the mini program", []string{"MINI_APP_ID", platformID, "MINI_APP_SECRET", "s"}, "COMPONENT_APP_ID: is the AppID of WXGATE_MINI_APP_ID too", ""},
 		{"the platform itself", []string{"COMPONENT_ACCOUNTS", "b.example.com=" + platformID}, `COMPONENT_ACCOUNTS: "b.example.com" is mapped to the platform itself`, ""},
 
 		{"QR code before any host", []string{"QR", "phone", "MP_APP_ID", "", "MP_APP_SECRET", ""}, "QR: phone needs a service account", ""},

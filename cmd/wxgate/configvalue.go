@@ -167,9 +167,18 @@ func (a *appID) parse(text string) {
 		a.fault("is not an AppID; copy it from the WeChat console, it looks like wx0123456789abcdef")
 	case !usualWxAppID.MatchString(text):
 		// A doubt only: WeChat promises no shape, and simulators invent their own.
-		a.warn("does not look like an AppID of WeChat (wx and 16 hexadecimal digits)")
+		a.warn("%s", unlikeAppID(text))
 	}
 	a.Value = text
+}
+
+// unlikeAppID says why a text may be no AppID.
+func unlikeAppID(text string) string {
+	const doubt = "does not look like an AppID of WeChat"
+	if strings.HasPrefix(text, "gh_") {
+		return doubt + ", which is wx and 16 hexadecimal digits (this is an original id, not an AppID)"
+	}
+	return doubt + " (wx and 16 hexadecimal digits)"
 }
 
 // loginRate is N tokens per unit of time.

@@ -94,7 +94,7 @@ func runDemo(ctx context.Context, address string, stdout, stderr io.Writer) erro
 	public := "http://" + browsers.Addr().String()
 	host, port, _ := net.SplitHostPort(browsers.Addr().String())
 
-	log := slog.New(quietFirstTicket{slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})})
+	log := slog.New(quietStart{slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})})
 	d := &demoWorld{public: public}
 	defer d.close()
 

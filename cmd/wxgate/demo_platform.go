@@ -90,7 +90,7 @@ type platformVisitor struct {
 // plays elsewhere.
 func (p *demoPlatform) agent(r *http.Request) (string, bool) {
 	switch path := r.URL.Path; {
-	case strings.HasPrefix(path, "/.wxgate/component/"), path == wechattest.ComponentLoginPath, path == wechattest.BindComponentPath:
+	case strings.HasPrefix(path, authorizePages), path == wechattest.ComponentLoginPath, path == wechattest.BindComponentPath:
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.link != nil && p.link.Mobile {

@@ -167,7 +167,7 @@ func TestDemoPlatform(t *testing.T) {
 		t.Errorf("the link for a phone: %v, %d %s", err, a.status, a.body)
 	}
 	s.step("link")
-	if a := s.authorize(demoCustomerID); a.status != http.StatusOK || !strings.Contains(a.body, "授权完成") {
+	if a := s.authorize(demoCustomerID); a.status != http.StatusOK || !strings.Contains(a.body, "授权完成") || !strings.Contains(a.body, `class="button" href="`+platformPage+`"`) {
 		t.Fatalf("back from the authorization: %d %s", a.status, a.body)
 	}
 	eventually(t, patience, "the account with its name and permission sets", func() bool {
@@ -248,6 +248,8 @@ func TestDemoPlatformOnScreen(t *testing.T) {
 	b.open(public + demoPage)
 	b.click(`a[href="` + platformPage + `"]`)
 	story("s1")
+	b.until(`document.getElementById('host').textContent !== '' && !document.getElementById('host').href`)
+	b.until(`document.getElementById('visitor').textContent.includes('先完成第 ② 步')`)
 	button("link")
 	b.until(`!document.getElementById('link').hidden`)
 	b.shot("demo-platform-link")
@@ -258,6 +260,7 @@ func TestDemoPlatformOnScreen(t *testing.T) {
 	b.shot("demo-platform-administrator")
 	b.click("button[value=agree]")
 	b.notice("授权完成", "demo-platform-authorized")
+	b.click(`a.button[href="` + platformPage + `"]`)
 
 	story("s1", "s2", "s3")
 	host := b.text("#host")
@@ -272,7 +275,7 @@ func TestDemoPlatformOnScreen(t *testing.T) {
 	button("message")
 	b.until(`document.querySelector('#s5.done') !== null && document.getElementById('message').textContent.includes('「你好」')`)
 	button("release")
-	b.until(`document.querySelector('#s6.done') !== null`)
+	b.until(`document.querySelector('#s6.done') !== null && document.getElementById('release').innerText.includes('可选 optional')`)
 	button("leave")
 	b.until(`document.querySelector('#s7.done') !== null && document.getElementById('events').innerText.includes('authorizer.unauthorized')`)
 	b.until(`document.getElementById('problem').textContent === ''`)

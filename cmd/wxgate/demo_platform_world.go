@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"wxgate/wechat/wechattest"
 )
@@ -117,19 +119,28 @@ func answerMessage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// quietFirstTicket is the log of a demo: that no ticket has come yet is said of every
-// new platform, and the simulated WeChat pushes the first one a moment later.
-type quietFirstTicket struct{ slog.Handler }
+// quietStart is the log of a demo, without what is true of every new platform:
+// that no ticket has come yet, where the simulated WeChat pushes the first one a
+// moment later, and that the account to which a host is mapped is not authorized,
+// until somebody plays its administrator.
+type quietStart struct{ slog.Handler }
 
-func (h quietFirstTicket) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h quietStart) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
 		if a.Key == "last_ticket" && a.Value.String() == "never" {
 			return slog.DiscardHandler
 		}
 	}
-	return quietFirstTicket{h.Handler.WithAttrs(attrs)}
+	return quietStart{h.Handler.WithAttrs(attrs)}
 }
 
-func (h quietFirstTicket) WithGroup(name string) slog.Handler {
-	return quietFirstTicket{h.Handler.WithGroup(name)}
+func (h quietStart) WithGroup(name string) slog.Handler {
+	return quietStart{h.Handler.WithGroup(name)}
+}
+
+func (h quietStart) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "a host is mapped to an account that is not known to have authorized") {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }

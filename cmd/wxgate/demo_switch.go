@@ -14,6 +14,7 @@ import (
 const (
 	demoPage          = "/demo/"
 	demoSwitchPath    = "/demo/switch"
+	authorizePages    = "/.wxgate/component/"
 	demoVisitorCookie = "demo_visitor"
 	demoClientCookie  = "demo_client"
 )
@@ -91,7 +92,7 @@ func serveSwitchPage(w http.ResponseWriter, choices clawmachine.Switcher) {
 // The app's pages pass untouched; ours are the ones that carry a request id.
 func withWayOut(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		out := &ownPage{ResponseWriter: w}
+		out := &ownPage{ResponseWriter: w, platform: strings.HasPrefix(r.URL.Path, authorizePages)}
 		next.ServeHTTP(out, r)
 		out.finish()
 	})
@@ -104,6 +105,8 @@ type ownPage struct {
 	status int
 	held   bytes.Buffer
 	ours   bool
+	// platform is for whom an administrator who authorizes plays: the operator.
+	platform bool
 }
 
 func (p *ownPage) WriteHeader(status int) {
@@ -129,8 +132,15 @@ func (p *ownPage) finish() {
 	if !p.ours {
 		return
 	}
-	link := []byte(`<p align="center"><a href="` + demoPage + `">演示：换一个访客 · demo: be somebody else</a></p></body>`)
-	body := bytes.Replace(p.held.Bytes(), []byte("</body>"), link, 1)
+	to, words, class := demoPage, "演示：换一个访客 · demo: be somebody else", "quiet"
+	if p.platform {
+		to, words = platformPage, "演示：回到第三方平台 · back to the platform"
+		if !bytes.Contains(p.held.Bytes(), []byte(`class="button"`)) {
+			class = "button" // it is the only way on
+		}
+	}
+	link := []byte(`<p class="note"><a class="` + class + `" href="` + to + `">` + words + `</a></p></main>`)
+	body := bytes.Replace(p.held.Bytes(), []byte("</main>"), link, 1)
 	p.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	p.ResponseWriter.WriteHeader(p.status)
 	p.ResponseWriter.Write(body)

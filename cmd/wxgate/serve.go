@@ -110,8 +110,11 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 		log.Info("the app may call", "app", app.Addr().String())
 	}
 
-	log.Info("wxgate runs", "version", buildVersion(), "public_url", cfg.PublicURL.Value.String(),
-		"listen", browsers.Addr().String(), "admin", admin.Addr().String())
+	runs := []any{"version", buildVersion(), "public_url", cfg.PublicURL.Value.String(), "listen", browsers.Addr().String(), "admin", admin.Addr().String()}
+	if platform := cfg.ComponentAppID.Value; platform != "" {
+		runs = append(runs, "platform", platform, "mapped_hosts", len(cfg.ComponentAccounts.Value))
+	}
+	log.Info("wxgate runs", runs...)
 	if opts.started != nil {
 		opts.started()
 	}

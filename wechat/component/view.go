@@ -72,7 +72,7 @@ func (p *Platform) Authorizer(ctx context.Context, appid string) (Authorizer, bo
 	return p.view(key, r), true, nil
 }
 
-// Authorizers calls fn for every account that was ever heard of, in no order, until
+// Authorizers calls fn for every account that was ever heard of, in the order of their appids, until
 // it returns an error, which is returned.
 func (p *Platform) Authorizers(ctx context.Context, fn func(Authorizer) error) error {
 	return p.accounts(ctx, func(key string, r tokenRecord) error { return fn(p.view(key, r)) })

@@ -137,7 +137,9 @@ func (a App) allows(u *url.URL, loopbackPort bool) bool {
 	return slices.Contains(a.CallbackHosts, host)
 }
 
+// loopback tells whether a host can only be this machine, as all of localhost is
+// (RFC 6761 section 6.3).
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
 }

@@ -85,6 +85,8 @@ type component struct {
 	Component
 	tickets   []VerifyTicket // the newest last
 	pushedAt  time.Time      // of a ticket
+	accepted  bool           // a ticket, ever
+	asked     bool           // for one, by the platform
 	stopped   bool
 	failed    int // tickets in a row that were not accepted
 	alarms    int

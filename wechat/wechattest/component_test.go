@@ -132,7 +132,7 @@ func startPlatform(t *testing.T) (*wechattest.Server, *desk) {
 	s.AddComponent(wechattest.Component{
 		ID: platform, Secret: platformSecret, Name: "掌柜平台", Token: "sidecarToken2026", AESKey: aesKey, PreviousAESKey: previousKey,
 		EventURL: d.URL + "/events", MessageURL: d.URL + "/messages/$APPID$",
-		LaunchDomain: "127.0.0.1", OAuthHosts: []string{"pay.example.com", "127.0.0.1"}, Published: true,
+		LaunchDomain: "127.0.0.1", OAuthHosts: []string{"pay.example.com", "127.0.0.1", "localhost"}, Published: true,
 	})
 	return s, d
 }

@@ -76,7 +76,7 @@ func (c *call) granted(p *component, appid string) (*authorization, answer, bool
 	switch {
 	case appid == "":
 		return nil, refuse(41002), false
-	case !known:
+	case !known && !releaseAccount(appid):
 		return nil, refuse(40013), false
 	case granted == nil:
 		return nil, refuse(61003), false

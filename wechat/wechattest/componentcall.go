@@ -211,7 +211,7 @@ func (c *call) componentToken() answer {
 }
 
 // startPushTicket starts the ticket service again, and tells by its errmsg whether
-// that was needed:
+// that was needed. Where RunTickets runs, one comes at once in either case.
 // https://developers.weixin.qq.com/doc/oplatform/openApi/ticket-token/api_startpushticket.html
 func (c *call) startPushTicket() answer {
 	var in componentRequest
@@ -226,6 +226,7 @@ func (c *call) startPushTicket() answer {
 	if p.stopped {
 		text, p.stopped, p.failed = "ok", false, 0
 	}
+	p.asked = true
 	return answer{fields: []field{{"errcode", 0}, {"errmsg", text}}}
 }
 

@@ -56,7 +56,7 @@ func (s *Server) checkReturn(app App, u *url.URL, q map[string]string, b Behavio
 	granted := c.authorization(app.ID)
 	switch {
 	case granted == nil:
-		return &refusal{0, "该公众号未授权给第三方平台", "the account has not authorized this third-party platform"}
+		return &refusal{10015, "该公众号未授权给第三方平台", "the account has not authorized this third-party platform"}
 	case b.CheckFunctions && !slices.Contains(granted.functions, webFunction):
 		return &refusal{10005, "Scope 参数错误或没有 Scope 权限", "the account has not granted web login to the third-party platform"}
 	case !c.serves(u, app.ID, b.AllowLoopbackPort):

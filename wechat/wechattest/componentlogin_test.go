@@ -20,7 +20,7 @@ func TestAuthorizeOnBehalf(t *testing.T) {
 	s, _ := startPlatform(t)
 	s.Set(func(b *wechattest.Behaviour) { b.AutoConsent = true })
 	b := newBrowser(t, wechattest.UAIOS)
-	if p := b.get(onBehalf(s)); p.Header.Get(wechattest.ErrorHeader) != "0" || !strings.Contains(p.body, "未授权") {
+	if p := b.get(onBehalf(s)); p.Header.Get(wechattest.ErrorHeader) != "10015" || !strings.Contains(p.body, "未授权") || !strings.Contains(p.body, "<b>10015</b>") {
 		t.Errorf("not authorized: %d %s", p.StatusCode, p.body)
 	}
 	s.Grant(platform, appid)
@@ -35,6 +35,8 @@ func TestAuthorizeOnBehalf(t *testing.T) {
 		{"the account's own host", []string{"pay.example.com", "play.example.com"}, "10003"},
 		{"with a port", []string{"pay.example.com", "pay.example.com%3A8080"}, "10003"},
 		{"loopback with a port", []string{"pay.example.com", "127.0.0.1%3A8080"}, ""},
+		{"account's subdomain of localhost with a port", []string{"https%3A%2F%2Fpay.example.com", "http%3A%2F%2F" + appid + ".localhost%3A8080"}, ""},
+		{"something like localhost with a port", []string{"pay.example.com", "xlocalhost%3A8080"}, "10003"},
 		{"platform first", []string{"?appid", "?component_appid=" + platform + "&appid", "&component_appid=" + platform, ""}, "0"},
 		{"platform before state", []string{"&state=abc123&component_appid=" + platform, "&component_appid=" + platform + "&state=abc123"}, "0"},
 		{"capital letters", []string{"component_appid", "Component_appid"}, "0"},

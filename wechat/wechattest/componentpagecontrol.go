@@ -24,6 +24,7 @@ const platformPath = controlPath + "component/"
 //	POST /sim/component/authorized   component=ID&appid=ID[&times=N]; pushes the newest grant of an account
 //	POST /sim/component/functions    component=ID&appid=ID&functions=N…; another grant, with updateauthorized
 //	POST /sim/component/deauthorize  component=ID&appid=ID
+//	POST /sim/component/message      component=ID&appid=ID&player=ID&text=TEXT; a text of a player to an account
 //	POST /sim/component/service      component=ID&run=on|off; the ticket service
 //	POST /sim/component/release      component=ID[&group=N]; the release test, answers its checklist
 //	GET  /sim/component/launch       ?uuid=; what the authorization page polls, as JSON
@@ -56,6 +57,9 @@ func (s *Server) platformControl(w http.ResponseWriter, r *http.Request) {
 		s.pushDone(w, r, p, err)
 	case "POST deauthorize":
 		p, err := s.Deauthorize(r.Context(), id, appid)
+		s.pushDone(w, r, p, err)
+	case "POST message":
+		p, err := s.writeOnBehalf(r, id, appid)
 		s.pushDone(w, r, p, err)
 	case "POST service":
 		s.pushDone(w, r, Pushed{}, s.switchTickets(id, r.PostFormValue("run")))
@@ -93,7 +97,7 @@ func (s *Server) pushDone(w http.ResponseWriter, r *http.Request, p Pushed, err 
 		for _, a := range p.Attempts {
 			attempts = append(attempts, attempt{a.Status, strings.ToValidUTF8(a.Answer, "\uFFFD")})
 		}
-		writeJSON(w, status, map[string]any{"ok": err == nil, "error": problem, "attempts": attempts})
+		writeJSON(w, status, map[string]any{"ok": err == nil, "error": problem, "attempts": attempts, "reply": p.Reply})
 	case err != nil && len(p.Attempts) > 0:
 		http.Error(w, fmt.Sprintf("not accepted, %d attempts: %s", len(p.Attempts), problem), status)
 	case err != nil:

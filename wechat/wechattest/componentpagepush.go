@@ -15,6 +15,7 @@ const pushPatience = 3 * time.Second
 type desk struct {
 	launches  map[string]*launch     // by uuid
 	grants    map[[2]string]*granted // by component and appid
+	written   map[[2]string]written  // by component and appid
 	reports   map[string]ReleaseReport
 	releasing bool
 

@@ -28,6 +28,7 @@ type platformView struct {
 	Accounts     []accountView  `json:"accounts"`
 	Pushes       []line         `json:"pushes"` // newest first
 	Report       *ReleaseReport `json:"release,omitempty"`
+	Players      []Player       `json:"-"`
 }
 
 // accountView is an account that authorized it.
@@ -44,6 +45,7 @@ type accountView struct {
 	Waiting   bool      `json:"waiting"` // its push waits for a button
 	Pushes    int       `json:"pushes"`  // of the newest grant
 	Sets      []setView `json:"-"`
+	Written   *written  `json:"-"`
 }
 
 type setView struct {
@@ -64,7 +66,7 @@ func (s *Server) platformViews() []platformView {
 			ID: id, Name: c.Name, LaunchDomain: c.LaunchDomain, EventURL: c.EventURL, MessageURL: c.MessageURL,
 			Published: c.Published, TestAccounts: c.TestAccounts, Tickets: len(c.tickets), Stopped: c.stopped,
 			Alarms: c.alarms, Mints: c.mints, TokenLeft: s.left(c.current), PreviousKey: c.PreviousAESKey != "",
-			Accounts: []accountView{}, Pushes: s.pushesOf(c),
+			Accounts: []accountView{}, Pushes: s.pushesOf(c), Players: s.everybody(),
 		}
 		if n := len(c.tickets); n > 0 {
 			v.TicketAge = s.now().Sub(c.tickets[n-1].At).Truncate(time.Second).String()
@@ -93,6 +95,9 @@ func (s *Server) accountView(componentID string, a *authorization) accountView {
 	}
 	if g := s.desk.grants[[2]string{componentID, a.appid}]; g != nil && g.Code == s.components[componentID].newestCode(a, g.Code) {
 		v.Waiting, v.Pushes = g.Waiting, g.Pushes
+	}
+	if w, found := s.desk.written[[2]string{componentID, a.appid}]; found {
+		v.Written = &w
 	}
 	for _, set := range setsFor(app.Kind, nil) {
 		v.Sets = append(v.Sets, setView{set, slices.Contains(a.functions, set.ID)})

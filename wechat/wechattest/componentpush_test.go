@@ -114,31 +114,6 @@ func TestTicketsFail(t *testing.T) {
 	}
 }
 
-func TestRunTickets(t *testing.T) {
-	s, d := startPlatform(t)
-	ctx, stop := context.WithCancel(t.Context())
-	came := make(chan string)
-	d.set(func(w http.ResponseWriter, r received) {
-		io.WriteString(w, "success")
-		select {
-		case came <- r.fields["ComponentVerifyTicket"]:
-		case <-ctx.Done():
-		}
-	})
-	ended := make(chan struct{})
-	go func() { defer close(ended); s.RunTickets(ctx) }()
-	first := <-came
-	s.Advance(10 * time.Minute)
-	if second := <-came; first == second || first == "" {
-		t.Errorf("tickets %q and %q", first, second)
-	}
-	stop()
-	<-ended
-	if n := len(s.ComponentState(platform).Tickets); n != 2 {
-		t.Errorf("%d tickets in ten minutes", n)
-	}
-}
-
 func TestAuthorizationEvents(t *testing.T) {
 	s, d := startPlatform(t)
 	s.Set(func(b *wechattest.Behaviour) { b.AuthCodeSeconds = 600 })

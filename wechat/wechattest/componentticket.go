@@ -11,6 +11,10 @@ import (
 const (
 	verifyTicketLife = 12 * time.Hour
 	maxTickets       = 500 // that are remembered, about three days of them
+
+	// firstTicketPause is between the tickets for a platform that has not accepted
+	// any yet: it may have been started later than the simulator.
+	firstTicketPause = 3 * time.Second
 )
 
 // VerifyTicket is a component_verify_ticket.
@@ -63,7 +67,7 @@ func (s *Server) PushTicket(ctx context.Context, componentID string) (Pushed, er
 		return failedPush(ErrTicketsStopped)
 	}
 	t := s.newTicket(c)
-	c.pushedAt = t.At
+	c.pushedAt, c.asked = t.At, false
 	s.mu.Unlock()
 	p, err := s.PushComponent(ctx, componentID, TicketPush(t))
 	s.mu.Lock()
@@ -74,7 +78,7 @@ func (s *Server) PushTicket(ctx context.Context, componentID string) (Pushed, er
 		}
 	}
 	if err == nil {
-		c.failed = 0
+		c.failed, c.accepted = 0, true
 	} else if c.failed++; s.behaviour.StopTicketsAfter > 0 && c.failed >= s.behaviour.StopTicketsAfter {
 		c.stopped = true
 	}
@@ -92,8 +96,9 @@ func TicketPush(t VerifyTicket) ComponentPush {
 
 // RunTickets pushes tickets to all third-party platforms with an EventURL until
 // ctx ends, the first at once and then one every ten minutes of the simulator's
-// clock, or every [Behaviour.TicketMinutes]. It returns when no push is under way
-// any more.
+// clock, or every [Behaviour.TicketMinutes]; every few seconds until one was
+// accepted, and whenever the platform asks for one. It returns when no push is
+// under way any more.
 func (s *Server) RunTickets(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -126,9 +131,13 @@ func (s *Server) RunTickets(ctx context.Context) {
 func (s *Server) dueTickets() (ids []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	every := time.Duration(cmp.Or(s.behaviour.TicketMinutes, 10)) * time.Minute
 	for _, id := range s.componentOrder {
-		if c := s.components[id]; c.EventURL != "" && !c.stopped && s.now().Sub(c.pushedAt) >= every {
+		c := s.components[id]
+		every := time.Duration(cmp.Or(s.behaviour.TicketMinutes, 10)) * time.Minute
+		if !c.accepted {
+			every = min(every, firstTicketPause)
+		}
+		if c.EventURL != "" && !c.stopped && (c.asked || s.now().Sub(c.pushedAt) >= every) {
 			ids = append(ids, id)
 		}
 	}

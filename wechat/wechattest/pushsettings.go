@@ -40,7 +40,7 @@ func (p PushSettings) Check() error {
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", strings.Contains(p.URL, "#"):
 		return fmt.Errorf("push URL %q is not one of http or https", p.URL)
-	case u.Port() != "" && !loopback(u.Hostname()):
+	case u.Port() != "" && !loopback(strings.ToLower(u.Hostname())):
 		return fmt.Errorf("push URL %q has a port, WeChat knows 80 and 443 only", p.URL)
 	case !pushTokenForm.MatchString(p.Token):
 		return errors.New("a push token has 3 to 32 letters and digits")

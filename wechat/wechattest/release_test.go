@@ -209,6 +209,23 @@ func TestReleaseTestItself(t *testing.T) {
 	}
 }
 
+// WeChat knows its test accounts after a test, too: that they are not authorized any
+// more is what a platform hears of them, and of an appid that is none something else.
+func TestReleaseAccountsAfterwards(t *testing.T) {
+	s := start(t)
+	p := newThirdParty(t, s)
+	if report, err := s.ReleaseTestGroup(t.Context(), platformID, 2); err != nil || !report.Passed {
+		t.Fatalf("%v %+v", err, report)
+	}
+	for id, want := range map[string]float64{releaseAccounts[1][0]: 61003, releaseAccounts[1][1]: 61003, "wx0000000000000000": 40013} {
+		got := p.call(wechattest.AuthorizerInfoPath+"?component_access_token="+p.token,
+			map[string]any{"component_appid": platformID, "authorizer_appid": id})
+		if got["errcode"] != want {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+}
+
 // An account that the simulator had under a test account's appid is back when
 // the test is over.
 func TestReleaseTestBorrowsNames(t *testing.T) {
