@@ -85,7 +85,7 @@ func platformProblem(err error) (*problem, string) {
 	case errors.Is(err, component.ErrNotAuthorized):
 		return notFound, "The account has not authorized this third-party platform, or not any more." + said
 	case errors.Is(err, component.ErrVoidAtOnce):
-		return wechatUnavailable, "WeChat calls a token void that it gave less than a minute ago: another system mints tokens with this platform's ticket. A platform belongs to one environment." + said
+		return wechatUnavailable, "WeChat calls a token void that replaced a void one less than a minute ago: another system mints tokens for this platform, which belongs to one environment." + said
 	case errors.Is(err, component.ErrNoGrant):
 		return wechatMisconfigured, "The account is authorized, but its refresh token is not known: POST /admin/component/sync, or let the account authorize again." + said
 	}

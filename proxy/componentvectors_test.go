@@ -132,7 +132,7 @@ func TestComponentVectors(t *testing.T) {
 		{"C3", own, messagesPath + "wx570bc396a51b8ff8", accepted, nil}, // more than the word that is tested with
 		{"C3", own, messagesPath + customerID, accepted, nil},           // nobody's
 		{"C3", own, eventsPath, refused, nil},
-		{"C4", own, eventsPath, refused, nil},
+		{"C4", own, eventsPath, accepted, nil}, // of no known type
 		{"C4", own, messagesPath + customerID, accepted, nil},
 		{"V1", portalSettings{"wx134c8103faa5a59e", "AAAAA", []string{strings.Repeat("A", 43)}}, messagesPath + "wxba5fad812f8e6fb9", accepted, nil},
 		{"V1", portalSettings{"wx134c8103faa5a59e", "AAAAA", []string{strings.Repeat("A", 43)}}, eventsPath, refused, nil},

@@ -106,7 +106,7 @@ func (b *inbox) relay(v *visit, m wechat.Message, text []byte, arrived time.Time
 	for !task.Done && !task.Mine {
 		select {
 		case <-ctx.Done():
-			return unanswered(ctx, last)
+			return unanswered(ctx, last, upstreamSlow)
 		case <-time.After(taskPoll):
 		}
 		if task, err = claim(); err != nil {
@@ -121,18 +121,19 @@ func (b *inbox) relay(v *visit, m wechat.Message, text []byte, arrived time.Time
 		if out.taken {
 			return out.reply, nil, nil
 		}
+		return unanswered(ctx, last, upstreamDown)
 	case <-ctx.Done():
 	}
-	return unanswered(ctx, last)
+	return unanswered(ctx, last, upstreamSlow)
 }
 
-// unanswered is the end of a delivery without the app's answer.
-func unanswered(ctx context.Context, last bool) ([]byte, *problem, error) {
+// unanswered is the end of a delivery without the app's answer, for a reason.
+func unanswered(ctx context.Context, last bool, why *problem) ([]byte, *problem, error) {
 	if last {
 		return nil, nil, nil
 	}
 	<-ctx.Done()
-	return nil, upstreamSlow, fmt.Errorf("the app has not answered the message: %w", ctx.Err())
+	return nil, why, fmt.Errorf("the app has not answered the message: %w", ctx.Err())
 }
 
 // appMessage is a message for the app.

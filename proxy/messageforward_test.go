@@ -575,10 +575,10 @@ func TestForwardAddress(t *testing.T) {
 func TestUnanswered(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if reply, p, err := unanswered(ctx, true); reply != nil || p != nil || err != nil {
+	if reply, p, err := unanswered(ctx, true, upstreamSlow); reply != nil || p != nil || err != nil {
 		t.Errorf("the last: %q, %v, %v", reply, p, err)
 	}
-	if _, p, err := unanswered(ctx, false); p == nil || !errors.Is(err, context.Canceled) {
+	if _, p, err := unanswered(ctx, false, upstreamSlow); p == nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("another: %v, %v", p, err)
 	}
 }

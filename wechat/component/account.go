@@ -247,21 +247,22 @@ func (p *Platform) revoke(ctx context.Context, appid string, m wechat.Message) e
 // end ends an authorization if over says so. The record stays, also for an account
 // that nothing was known of.
 func (p *Platform) end(ctx context.Context, appid string, over func(*account) bool) error {
-	event, err := p.newNotice(ctx, NoticeUnauthorized, appid)
-	if err != nil {
-		return err
-	}
 	ended := false
-	_, err = p.modifyAccount(ctx, appid, func(r *tokenRecord, _ bool) error {
+	_, err := p.modifyAccount(ctx, appid, func(r *tokenRecord, _ bool) error {
 		a := r.Account
 		authorized := a.Status == StatusAuthorized
 		if ended = false; !over(a) {
 			return errNoChange
 		}
 		a.Status, a.Refresh, a.Functions, a.Failure, a.Awaits, r.Access = StatusUnauthorized, nil, nil, "", time.Time{}, access{}
-		if ended = authorized; ended {
-			a.post(event)
+		if ended = authorized; !ended {
+			return nil
 		}
+		event, err := p.newNotice(ctx, NoticeUnauthorized, appid)
+		if err != nil {
+			return err
+		}
+		a.post(event)
 		return nil
 	})
 	if err != nil {

@@ -14,6 +14,8 @@ const (
 	// each takes well under a second; settleLease is when another replica may try.
 	settleLimit = 15 * time.Second
 	settleLease = 20 * time.Second
+	// beginDelay is when the queue takes over what was begun as soon as it was noted.
+	beginDelay = 5 * time.Second
 	// codeKeep is how long a code is remembered that waits or was exchanged. It
 	// comes twice, in a push and with the browser.
 	codeKeep = 30 * 24 * time.Hour
@@ -91,7 +93,7 @@ func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err er
 		return id, p.dateGrant(ctx, id, r)
 	}
 	// Whoever keeps it begins at once; the queue is for when that one dies.
-	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now().Add(settleLease)); err != nil {
+	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now().Add(beginDelay)); err != nil {
 		return "", fmt.Errorf("component: noting an authorization: %w", err)
 	}
 	return id, nil

@@ -168,12 +168,8 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
 	defer cancel()
 	key, now := p.accountKey(g.AppID), p.now()
-	event, err := p.newNotice(ctx, NoticeAuthorized, g.AppID)
-	if err != nil {
-		return err
-	}
 	stored, again := false, false
-	_, err = p.modifyAccount(ctx, g.AppID, func(r *tokenRecord, _ bool) error {
+	_, err := p.modifyAccount(ctx, g.AppID, func(r *tokenRecord, _ bool) error {
 		a := r.Account
 		authorized := a.Status == StatusAuthorized
 		if authorized && a.Grant == id && p.open(a.Refresh, key) != "" {
@@ -196,12 +192,16 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 			}
 			r.Access = access{Token: p.seal(g.AccessToken, key), MintedAt: now, ExpiresAt: now.Add(life)}
 		}
-		e := event
-		e.Functions = g.Functions
+		kind := NoticeAuthorized
 		if again = authorized; again {
-			e.Type = NoticeUpdated
+			kind = NoticeUpdated
 		}
-		a.post(e)
+		event, err := p.newNotice(ctx, kind, g.AppID)
+		if err != nil {
+			return err
+		}
+		event.Functions = g.Functions
+		a.post(event)
 		return nil
 	})
 	if err != nil || !stored {

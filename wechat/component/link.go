@@ -17,7 +17,7 @@ const (
 	maxReturns = 5
 )
 
-// Link invites one customer to authorize an account.
+// Link invites one customer to authorize one account.
 type Link struct {
 	// AuthType is which accounts WeChat offers: 1 official accounts, 2 mini
 	// programs, 3 both, 4 promoters, 5 channels, 6 all of 1, 2 and 5, 8 selling
@@ -36,11 +36,13 @@ type linkRecord struct {
 	Mobile   bool      `json:"mobile,omitempty"`
 	Expires  time.Time `json:"expires"`
 	State    []byte    `json:"state,omitempty"` // sealed; of whoever opened it
+	Used     bool      `json:"used,omitempty"`  // an account was authorized by it
 }
 
 // returnRecord is what a state stands for.
 type returnRecord struct {
 	Expires time.Time `json:"expires"`
+	Link    string    `json:"link"`            // hash of its token
 	Codes   []string  `json:"codes,omitempty"` // hashes of those that came back
 }
 
@@ -63,7 +65,7 @@ func (p *Platform) Link(ctx context.Context, token string) (Link, error) {
 	switch {
 	case err != nil:
 		return Link{}, err
-	case raw == nil || !p.now().Before(r.Expires):
+	case raw == nil || r.Used || !p.now().Before(r.Expires):
 		return Link{}, ErrLink
 	}
 	return Link{AuthType: r.AuthType, BizAppID: r.BizAppID, Mobile: r.Mobile, Expires: r.Expires}, nil
@@ -76,7 +78,7 @@ func (p *Platform) OpenLink(ctx context.Context, token string, mine func(state s
 	key := p.key("link", hash(token))
 	fresh := randomName()
 	r, err := modify(ctx, p, key, linkLife, func(r *linkRecord, found bool) error {
-		if !found || !p.now().Before(r.Expires) {
+		if !found || r.Used || !p.now().Before(r.Expires) {
 			return ErrLink
 		}
 		if len(r.State) > 0 {
@@ -93,7 +95,7 @@ func (p *Platform) OpenLink(ctx context.Context, token string, mine func(state s
 	}
 	state = p.open(r.State, key)
 	_, err = modify(ctx, p, p.key("return", hash(state)), linkLife, func(back *returnRecord, found bool) error {
-		back.Expires = p.now().Add(linkLife)
+		back.Expires, back.Link = p.now().Add(linkLife), hash(token)
 		return nil
 	})
 	return Link{AuthType: r.AuthType, BizAppID: r.BizAppID, Mobile: r.Mobile, Expires: r.Expires}, state, err
@@ -142,7 +144,7 @@ func (p *Platform) Returned(ctx context.Context, state, code string, expires tim
 	if state == "" || code == "" || len(code) > maxCode {
 		return Authorizer{}, ErrLink
 	}
-	_, err := modify(ctx, p, p.key("return", hash(state)), linkLife, func(r *returnRecord, found bool) error {
+	back, err := modify(ctx, p, p.key("return", hash(state)), linkLife, func(r *returnRecord, found bool) error {
 		if !found || !p.now().Before(r.Expires) {
 			return ErrLink
 		}
@@ -174,6 +176,16 @@ func (p *Platform) Returned(ctx context.Context, state, code string, expires tim
 		return Authorizer{}, err
 	case r.Failure != "":
 		return Authorizer{}, fmt.Errorf("%w: %s", ErrCode, r.Failure)
+	}
+	_, err = modify(ctx, p, p.key("link", back.Link), linkLife, func(l *linkRecord, found bool) error {
+		if !found || l.Used {
+			return errNoChange
+		}
+		l.Used = true
+		return nil
+	})
+	if err != nil {
+		return Authorizer{}, err
 	}
 	a, _, err := p.Authorizer(ctx, r.Result)
 	return a, err

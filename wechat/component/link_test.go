@@ -40,6 +40,39 @@ func TestLinkIsForOneBrowser(t *testing.T) {
 	}
 }
 
+// A link is for one account: who has authorized cannot begin again with it, not
+// even in the same browser. The return may come again.
+func TestLinkIsUsedOnce(t *testing.T) {
+	w, p := ready(t)
+	token, _, err := p.NewLink(t.Context(), component.Link{AuthType: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, state, err := p.OpenLink(t.Context(), token, nobodys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := func(s string) bool { return s == state }
+	if _, err := p.Returned(t.Context(), state, "queryauthcode@@@bogus", time.Hour); !errors.Is(err, component.ErrCode) {
+		t.Fatalf("a bogus code: %v", err)
+	}
+	if _, _, err := p.OpenLink(t.Context(), token, mine); err != nil {
+		t.Errorf("after a code that WeChat refused: %v", err)
+	}
+	code := w.sim.Grant(platformID, accountID)
+	for range 2 {
+		if a, err := p.Returned(t.Context(), state, code, time.Hour); err != nil || a.AppID != accountID {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	if _, _, err := p.OpenLink(t.Context(), token, mine); !errors.Is(err, component.ErrLink) {
+		t.Errorf("after an authorization: %v", err)
+	}
+	if _, err := p.Link(t.Context(), token); !errors.Is(err, component.ErrLink) {
+		t.Errorf("after an authorization: %v", err)
+	}
+}
+
 func TestLinkIsTakenOnce(t *testing.T) {
 	w, p := ready(t)
 	token, _, err := p.NewLink(t.Context(), component.Link{AuthType: 3})

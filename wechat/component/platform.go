@@ -49,7 +49,7 @@ var (
 	ErrNoGrant = errors.New("component: the refresh token of the account is not known; it has to authorize again")
 	// ErrVoidAtOnce says that another token is not minted yet, or two who void each
 	// other's would do nothing else.
-	ErrVoidAtOnce = errors.New("component: WeChat calls a token void that it gave less than a minute ago: somebody else mints tokens with this platform's ticket")
+	ErrVoidAtOnce = errors.New("component: WeChat calls a token void that replaced a void one less than a minute ago: somebody else mints tokens for this platform")
 	// ErrLink says that a link or return address is not of this platform's, used,
 	// or too old.
 	ErrLink = errors.New("component: the link is unknown, used or too old")

@@ -28,8 +28,9 @@ const (
 	// how long it is that WeChat does not answer.
 	refusalLife = 10 * time.Second
 	awayLife    = time.Second
-	// voidPause keeps two who void each other's tokens, a developer's machine with
-	// the production's ticket say, from doing so with every request.
+	// voidPause lies between two tokens that are minted because WeChat called the one
+	// before void. It keeps two who void each other's tokens, a developer's machine
+	// with the production's ticket say, from doing so with every request.
 	voidPause = time.Minute
 	// earlyPause is how long nobody tries again to renew a token that works still;
 	// shorter than mintLease.
@@ -46,6 +47,7 @@ type access struct {
 	MintedAt   time.Time `json:"minted_at,omitzero"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	Void       bool      `json:"void,omitempty"`  // WeChat called it so before its end
+	Forced     time.Time `json:"forced,omitzero"` // when one was last minted for that reason
 	Lease      string    `json:"lease,omitempty"` // of the replica that mints
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
 }
@@ -128,7 +130,7 @@ func (s tokenSource) obtain(ctx context.Context) (string, error) {
 			case <-time.After(leasePoll):
 			}
 			continue
-		case token != "" && token == void && now.Sub(r.Access.MintedAt).Abs() < voidPause:
+		case token != "" && token == void && now.Sub(r.Access.Forced).Abs() < voidPause:
 			return "", s.refuse(ErrVoidAtOnce, since)
 		}
 		leased := r
@@ -197,7 +199,11 @@ func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool, 
 			}
 			return nil
 		}
-		r.Access = access{Token: s.p.seal(m.token, s.key), MintedAt: began, ExpiresAt: began.Add(m.life)}
+		forced := r.Access.Forced
+		if leased.Access.Void {
+			forced = began
+		}
+		r.Access = access{Token: s.p.seal(m.token, s.key), MintedAt: began, ExpiresAt: began.Add(m.life), Forced: forced}
 		if r.Account != nil {
 			r.Account.Failure = ""
 			if m.refresh != "" {

@@ -242,6 +242,30 @@ func TestForeignMint(t *testing.T) {
 
 func (w *world) client() *wechat.Client { return wechat.New(wechat.Config{APIURL: w.sim.URL}) }
 
+// A token may be void at once, too: then there is another one, but not another and
+// another.
+func TestFreshTokenThatIsVoid(t *testing.T) {
+	w, p := ready(t)
+	w.authorize(accountID)
+	first, err := p.Token(t.Context(), accountID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Drop(accountID, first)
+	second, err := p.Token(t.Context(), accountID)
+	if err != nil || second == first {
+		t.Fatalf("no other token: %v", err)
+	}
+	p.Drop(accountID, second)
+	if _, err := p.Token(t.Context(), accountID); !errors.Is(err, component.ErrVoidAtOnce) {
+		t.Errorf("got %v", err)
+	}
+	w.sim.Advance(time.Minute + time.Second)
+	if third, err := p.Token(t.Context(), accountID); err != nil || third == second {
+		t.Errorf("a minute later: %v", err)
+	}
+}
+
 // A replica that dies while it mints is waited for no longer than its lease.
 func TestLeaseOfADeadReplica(t *testing.T) {
 	w, _ := ready(t)
