@@ -68,6 +68,12 @@ func (p *Platform) commit(ctx context.Context, g grantCode) error {
 func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err error) {
 	id = hash(g.Code)
 	key := p.key("code", id)
+	// Before the code is there, so that whoever dies on the way leaves nothing that
+	// nobody looks after; and once more below, because somebody may have looked for
+	// it too early.
+	if err := p.later(ctx, codeJob(id)); err != nil {
+		return "", err
+	}
 	r, err := modify(ctx, p, key, codeKeep, func(r *codeRecord, found bool) error {
 		if !found {
 			*r = codeRecord{Code: p.seal(g.Code, key), AppID: g.AppID, At: g.At, Exact: g.Exact, Until: g.Until}
@@ -90,13 +96,20 @@ func (p *Platform) keepCode(ctx context.Context, g grantCode) (id string, err er
 		}
 	}
 	if r.Done {
-		return id, p.dateGrant(ctx, id, r)
+		if err := p.dateGrant(ctx, id, r); err != nil {
+			return "", err
+		}
+		return id, p.queue.Done(ctx, p.queueName(), codeJob(id))
 	}
-	// Whoever keeps it begins at once; the queue is for when that one dies.
-	if err := p.queue.Schedule(ctx, p.queueName(), codeJob(id), p.now().Add(beginDelay)); err != nil {
-		return "", fmt.Errorf("component: noting an authorization: %w", err)
+	return id, p.later(ctx, codeJob(id))
+}
+
+// later notes a job that is begun at once, for the case that who begins it dies.
+func (p *Platform) later(ctx context.Context, job string) error {
+	if err := p.queue.Schedule(ctx, p.queueName(), job, p.now().Add(beginDelay)); err != nil {
+		return fmt.Errorf("component: noting what is to be done: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // await makes an account known whose code was pushed, whenever the exchange

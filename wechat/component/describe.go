@@ -3,7 +3,6 @@ package component
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"wxgate/wechat"
@@ -14,8 +13,8 @@ func infoJob(appid string) string { return "info/" + appid }
 // describeLater asks what an account says of itself, beside. Nothing waits for
 // that but the operator's list and the messages, which are told by it apart.
 func (p *Platform) describeLater(ctx context.Context, appid string) error {
-	if err := p.queue.Schedule(ctx, p.queueName(), infoJob(appid), p.now().Add(beginDelay)); err != nil {
-		return fmt.Errorf("component: noting an account: %w", err)
+	if err := p.later(ctx, infoJob(appid)); err != nil {
+		return err
 	}
 	p.beside(ctx, func(ctx context.Context) { p.describeQuietly(ctx, appid) })
 	return nil

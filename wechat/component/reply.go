@@ -40,8 +40,8 @@ func (p *Platform) ReplyLater(ctx context.Context, appid, openid, code string) e
 	if _, err := swap(ctx, p, key, nil, r, replyKeep); err != nil {
 		return err // a second delivery finds the first one's
 	}
-	if err := p.queue.Schedule(ctx, p.queueName(), replyJob(id), now.Add(beginDelay)); err != nil {
-		return fmt.Errorf("component: noting a reply: %w", err)
+	if err := p.later(ctx, replyJob(id)); err != nil {
+		return err
 	}
 	p.beside(ctx, func(ctx context.Context) { p.replyQuietly(ctx, id) })
 	return nil
