@@ -359,7 +359,7 @@ func TestAppThatIsDown(t *testing.T) {
 		for i := range 2 {
 			a := w.once(message)
 			w.besides()
-			if a.Status != http.StatusGatewayTimeout || a.Took < 150*time.Millisecond || m.count() != i+1 {
+			if a.Status != http.StatusBadGateway || a.Took < 150*time.Millisecond || m.count() != i+1 {
 				t.Errorf("%s: the app was asked %d times: %+v", name, m.count(), a)
 			}
 		}
@@ -375,7 +375,7 @@ func TestAppThatIsDown(t *testing.T) {
 	w := newPushWorld(t, 1, wechattest.PushSafe, nil, func(c *Config) { c.MessageForward = nobody + "/?key=secret_of_the_app" })
 	w.impatiently(func(a *messageApp) { a.patience, a.hangUp = time.Minute, 150*time.Millisecond })
 	message := w.wechat.TextMessage(testAppID, "aqiang", "有人吗")
-	if a := w.once(message); a.Status != http.StatusGatewayTimeout {
+	if a := w.once(message); a.Status != http.StatusBadGateway {
 		t.Errorf("nobody there: %+v", a)
 	}
 	w.besides()
