@@ -150,9 +150,7 @@ func TestScreenClawApp(t *testing.T) {
 	if n := app.count("GET /h5/audio/tune.wav 206"); n == 0 {
 		t.Error("no range of the sound was asked for")
 	}
-	if n := app.count("POST /dollsCatcher/room/list 200"); n < 3 {
-		t.Errorf("%d calls for the rooms reached the app", n)
-	}
+	eventually(t, patience, "three calls for the rooms reach the app", func() bool { return app.count("POST /dollsCatcher/room/list 200") >= 3 })
 
 	// What would give somebody else's account away does not get there.
 	for _, call := range []string{
