@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,13 +70,10 @@ func (c *apiCall) send(part string) {
 	}
 }
 
-// anAppID is generous: WeChat promises no shape.
-var anAppID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
-
 // findAuthorizer looks an account up by what a caller wrote, which is not always
 // fit to be part of a key.
 func findAuthorizer(ctx context.Context, p *component.Platform, appID string) (component.Authorizer, bool, error) {
-	if !anAppID.MatchString(appID) {
+	if !component.ValidAppID(appID) {
 		return component.Authorizer{}, false, nil
 	}
 	return p.Authorizer(ctx, appID)
@@ -119,7 +115,7 @@ func (s *Server) makeLink(c *apiCall, p *component.Platform) error {
 		return refused(badRequest, "The member \"auth_type\" is 1 (official accounts), 2 (mini programs), 3 (both), 4, 5, 6 or 8.")
 	case strings.HasPrefix(q.BizAppID, "gh_"):
 		return refused(badRequest, "The member \"biz_appid\" is an AppID (wx and 16 hexadecimal digits), not an original id (gh_…).")
-	case q.BizAppID != "" && !anAppID.MatchString(q.BizAppID):
+	case q.BizAppID != "" && !component.ValidAppID(q.BizAppID):
 		return refused(badRequest, "The member \"biz_appid\" is not an AppID.")
 	}
 	// A link is worth nothing before WeChat's first word, but is good for long enough to outlive the wait.

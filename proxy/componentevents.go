@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"wxgate/wechat"
@@ -37,17 +36,13 @@ const (
 	returnPath    = prefix + "component/callback"
 )
 
-// accountForm is what an appid may look like. All that were ever seen are wx and
-// 16 hex digits, but WeChat promises no form.
-var accountForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
-
 // serve answers everything under component/; name is what follows it.
 func (t *thirdParty) serve(v *visit, name string) {
 	appID, message := strings.CutPrefix(name, "messages/")
 	switch {
 	case name == "events":
 		t.pushPort.serve(v, t.event)
-	case message && accountForm.MatchString(appID):
+	case message && component.ValidAppID(appID):
 		t.pushPort.serve(v, func(v *visit) { t.message(v, appID) })
 	case name == "authorize":
 		t.browse(v, authorizePath, t.authorize)

@@ -24,14 +24,10 @@ type Session struct {
 // Errors are as those of Exchange. 40226 means a high-risk person, who is to be
 // refused ([KindUser]); 45011 more than 100 logins of this person in a minute.
 func (c *Client) Code2Session(ctx context.Context, app App, code string) (Session, error) {
-	switch {
-	case code == "":
-		return Session{}, &APIError{API: apiCode2Session, Code: 41008, Message: "missing code (not sent)"}
-	case len(code) > maxCode:
-		return Session{}, &APIError{API: apiCode2Session, Code: 40029, Message: "code too long (not sent)"}
+	if err := checkCode(apiCode2Session, code); err != nil {
+		return Session{}, err
 	}
-	var s Session
-	err := c.call(ctx, request{
+	return c.session(ctx, request{
 		api: apiCode2Session,
 		query: url.Values{
 			"appid":      {app.ID},
@@ -41,7 +37,12 @@ func (c *Client) Code2Session(ctx context.Context, app App, code string) (Sessio
 		},
 		hide: []string{"secret", "js_code"},
 		once: true,
-	}, func(r reply) (err error) {
+	})
+}
+
+// session makes a call that is answered with who called wx.login.
+func (c *Client) session(ctx context.Context, req request) (s Session, err error) {
+	err = c.call(ctx, req, func(r reply) (err error) {
 		s.OpenID, s.UnionID, err = r.ids()
 		return err
 	})

@@ -61,14 +61,10 @@ func (t Token) HasScope(scope string) bool {
 // nothing of use. A code that cannot be one of WeChat's (empty, over 512 bytes)
 // is answered with WeChat's own error for it, without a call.
 func (c *Client) Exchange(ctx context.Context, app App, code string) (Token, error) {
-	switch {
-	case code == "":
-		return Token{}, &APIError{API: apiAccessToken, Code: 41008, Message: "missing code (not sent)"}
-	case len(code) > maxCode:
-		return Token{}, &APIError{API: apiAccessToken, Code: 40029, Message: "code too long (not sent)"}
+	if err := checkCode(apiAccessToken, code); err != nil {
+		return Token{}, err
 	}
-	var t Token
-	err := c.call(ctx, request{
+	return c.personToken(ctx, request{
 		api: apiAccessToken,
 		query: url.Values{
 			"appid":      {app.ID},
@@ -78,7 +74,23 @@ func (c *Client) Exchange(ctx context.Context, app App, code string) (Token, err
 		},
 		hide: []string{"secret", "code"},
 		once: true,
-	}, func(r reply) (err error) {
+	})
+}
+
+// checkCode answers for a code that cannot be one of WeChat's.
+func checkCode(api, code string) error {
+	switch {
+	case code == "":
+		return &APIError{API: api, Code: 41008, Message: "missing code (not sent)"}
+	case len(code) > maxCode:
+		return &APIError{API: api, Code: 40029, Message: "code too long (not sent)"}
+	}
+	return nil
+}
+
+// personToken makes a call that is answered with a person's token.
+func (c *Client) personToken(ctx context.Context, req request) (t Token, err error) {
+	err = c.call(ctx, req, func(r reply) (err error) {
 		t, err = readToken(r)
 		return err
 	})

@@ -1,7 +1,6 @@
 package wechat
 
 import (
-	"cmp"
 	"context"
 	"net/url"
 )
@@ -46,15 +45,7 @@ func (c *Client) ExchangeOnBehalf(ctx context.Context, b Behalf, code string) (T
 		hide: []string{"component_access_token", "code"}, once: true,
 	}
 	req.query.Set("code", code)
-	var t Token
-	err := c.call(ctx, req, func(r reply) (err error) {
-		t, err = readToken(r)
-		return err
-	})
-	if err != nil {
-		return Token{}, err
-	}
-	return t, nil
+	return c.personToken(ctx, req)
 }
 
 // RefreshOnBehalf is [Client.Refresh] for an account that authorized a third-party
@@ -63,27 +54,12 @@ func (c *Client) ExchangeOnBehalf(ctx context.Context, b Behalf, code string) (T
 //
 // [Void] is about the platform's token; a void refresh token has other codes.
 func (c *Client) RefreshOnBehalf(ctx context.Context, b Behalf, refreshToken string) (Token, error) {
-	switch {
-	case refreshToken == "":
-		return Token{}, &APIError{API: apiBehalfRefresh, Code: 41003, Message: "missing refresh_token (not sent)"}
-	case len(refreshToken) > maxToken:
-		return Token{}, &APIError{API: apiBehalfRefresh, Code: 40030, Message: "refresh_token too long (not sent)"}
-	}
 	req := request{
 		api: apiBehalfRefresh, query: b.query("refresh_token"),
 		hide: []string{"component_access_token", "refresh_token"},
 	}
 	req.query.Set("refresh_token", refreshToken)
-	var t Token
-	err := c.call(ctx, req, func(r reply) (err error) {
-		t, err = readToken(r)
-		return err
-	})
-	if err != nil {
-		return Token{}, err
-	}
-	t.RefreshToken = cmp.Or(t.RefreshToken, refreshToken)
-	return t, nil
+	return c.refresh(ctx, req)
 }
 
 // Code2SessionOnBehalf is [Client.Code2Session] for a mini program that authorized
@@ -100,24 +76,5 @@ func (c *Client) Code2SessionOnBehalf(ctx context.Context, b Behalf, code string
 		hide: []string{"component_access_token", "js_code"}, once: true,
 	}
 	req.query.Set("js_code", code)
-	var s Session
-	err := c.call(ctx, req, func(r reply) (err error) {
-		s.OpenID, s.UnionID, err = r.ids()
-		return err
-	})
-	if err != nil {
-		return Session{}, err
-	}
-	return s, nil
-}
-
-// checkCode answers for a code that cannot be one of WeChat's.
-func checkCode(api, code string) error {
-	switch {
-	case code == "":
-		return &APIError{API: api, Code: 41008, Message: "missing code (not sent)"}
-	case len(code) > maxCode:
-		return &APIError{API: api, Code: 40029, Message: "code too long (not sent)"}
-	}
-	return nil
+	return c.session(ctx, req)
 }

@@ -29,14 +29,7 @@ const (
 // [*UnavailableError]. A token that cannot be one of WeChat's (empty, over 4096
 // bytes) is answered with WeChat's own error for it, without a call.
 func (c *Client) Refresh(ctx context.Context, app App, refreshToken string) (Token, error) {
-	switch {
-	case refreshToken == "":
-		return Token{}, &APIError{API: apiRefreshToken, Code: 41003, Message: "missing refresh_token (not sent)"}
-	case len(refreshToken) > maxToken:
-		return Token{}, &APIError{API: apiRefreshToken, Code: 40030, Message: "refresh_token too long (not sent)"}
-	}
-	var t Token
-	err := c.call(ctx, request{
+	return c.refresh(ctx, request{
 		api: apiRefreshToken,
 		query: url.Values{
 			"appid":         {app.ID},
@@ -44,14 +37,24 @@ func (c *Client) Refresh(ctx context.Context, app App, refreshToken string) (Tok
 			"refresh_token": {refreshToken},
 		},
 		hide: []string{"refresh_token"},
-	}, func(r reply) (err error) {
-		t, err = readToken(r)
-		return err
 	})
+}
+
+// refresh makes a call with a person's refresh token, which stays good if the answer
+// has none.
+func (c *Client) refresh(ctx context.Context, req request) (Token, error) {
+	given := req.query.Get("refresh_token")
+	switch {
+	case given == "":
+		return Token{}, &APIError{API: req.api, Code: 41003, Message: "missing refresh_token (not sent)"}
+	case len(given) > maxToken:
+		return Token{}, &APIError{API: req.api, Code: 40030, Message: "refresh_token too long (not sent)"}
+	}
+	t, err := c.personToken(ctx, req)
 	if err != nil {
 		return Token{}, err
 	}
-	t.RefreshToken = cmp.Or(t.RefreshToken, refreshToken)
+	t.RefreshToken = cmp.Or(t.RefreshToken, given)
 	return t, nil
 }
 

@@ -125,18 +125,27 @@ func Void(err error) bool {
 	return ok && slices.Contains([]int{40001, 40014, 42001}, e.Code)
 }
 
-// with makes a call that needs the token, and if the token turns out void, once
-// more with the next one.
+// with makes a call that needs the token.
 func (t *ServerTokens) with(ctx context.Context, app App, call func(token string) error) error {
-	token, err := t.Token(ctx, app)
+	return WithToken(
+		func() (string, error) { return t.Token(ctx, app) },
+		func(token string) { t.Drop(app, token) },
+		call,
+	)
+}
+
+// WithToken makes a call that needs a token, and if that turns out void, once more
+// with the next one: get hands out the token, drop is told of a void one.
+func WithToken(get func() (string, error), drop func(token string), call func(token string) error) error {
+	token, err := get()
 	if err != nil {
 		return err
 	}
 	if err := call(token); !Void(err) {
 		return err
 	}
-	t.Drop(app, token)
-	if token, err = t.Token(ctx, app); err != nil {
+	drop(token)
+	if token, err = get(); err != nil {
 		return err
 	}
 	return call(token)

@@ -43,8 +43,7 @@ type account struct {
 	Info      *info     `json:"info,omitempty"`
 	Events    []Notice  `json:"events,omitempty"` // that the app has not acknowledged
 	// Failure is why there are no tokens, in words for the operator.
-	Failure   string    `json:"failure,omitempty"`
-	FailureAt time.Time `json:"failure_at,omitzero"`
+	Failure string `json:"failure,omitempty"`
 }
 
 // info is the account's description of itself.
@@ -178,7 +177,7 @@ func (p *Platform) failed(ctx context.Context, appid string, cause error, words 
 		if !found || r.Account.Failure == words {
 			return errNoChange
 		}
-		r.Account.Failure, r.Account.FailureAt = words, p.now()
+		r.Account.Failure = words
 		return nil
 	})
 	if err != nil {

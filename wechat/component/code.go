@@ -140,7 +140,7 @@ func (p *Platform) dateGrant(ctx context.Context, id string, c codeRecord) error
 			if !found || r.Account.Status != StatusPending || r.Account.Failure != "" {
 				return errNoChange
 			}
-			r.Account.Failure, r.Account.FailureAt = noRefreshToken, p.now()
+			r.Account.Failure = noRefreshToken
 			return nil
 		})
 		return err
@@ -168,17 +168,7 @@ func (p *Platform) settleQuietly(ctx context.Context, id string) {
 // settle brings a code to its end, whoever began. All who ask in this process
 // share one attempt.
 func (p *Platform) settle(ctx context.Context, id string) (codeRecord, error) {
-	flight := p.flights.DoChan(codeJob(id), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
-		defer cancel()
-		return p.settleNow(ctx, id)
-	})
-	select {
-	case r := <-flight:
-		return r.Val.(codeRecord), r.Err
-	case <-ctx.Done():
-		return codeRecord{}, &wechat.UnavailableError{API: "api_query_auth", Err: ctx.Err()}
-	}
+	return share(ctx, p, codeJob(id), "api_query_auth", settleLimit, func(ctx context.Context) (codeRecord, error) { return p.settleNow(ctx, id) })
 }
 
 func (p *Platform) settleNow(ctx context.Context, id string) (codeRecord, error) {

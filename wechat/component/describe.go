@@ -81,25 +81,18 @@ func (p *Platform) Describe(ctx context.Context, appid string) (Authorizer, bool
 	if err != nil || !found || a.Status != StatusAuthorized || a.DescribedAt != nil {
 		return a, found, err
 	}
-	flight := p.flights.DoChan(infoJob(appid), func() (any, error) {
+	_, err = share(ctx, p, infoJob(appid), "api_get_authorizer_info", besideLimit, func(ctx context.Context) (struct{}, error) {
 		if err := p.undescribed(appid); err != nil {
-			return nil, err
+			return struct{}{}, err
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), besideLimit)
-		defer cancel()
 		err := p.describe(ctx, appid)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.seen[infoJob(appid)] = seenToken{refusal: err, look: p.now().Add(refusalLife)}
-		return nil, err
+		return struct{}{}, err
 	})
-	select {
-	case r := <-flight:
-		if r.Err != nil {
-			return a, true, r.Err
-		}
-	case <-ctx.Done():
-		return a, true, &wechat.UnavailableError{API: "api_get_authorizer_info", Err: ctx.Err()}
+	if err != nil {
+		return a, true, err
 	}
 	return p.Authorizer(ctx, appid)
 }

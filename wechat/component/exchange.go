@@ -69,7 +69,7 @@ func (p *Platform) notComing(ctx context.Context, appid string, cause error) err
 		case isRefusal(cause, notAuthorized):
 			a.Status, a.EndedAt = StatusUnauthorized, p.now()
 		case a.Failure == "":
-			a.Failure, a.FailureAt = noRefreshToken, p.now()
+			a.Failure = noRefreshToken
 		}
 		a.Awaits = time.Time{}
 		return nil
@@ -186,11 +186,7 @@ func (p *Platform) grant(ctx context.Context, id string, c codeRecord, g wechat.
 		}
 		r.Access = access{}
 		if g.AccessToken != "" {
-			life := g.ExpiresIn
-			if life <= 0 {
-				life = defaultLife
-			}
-			r.Access = access{Token: p.seal(g.AccessToken, key), MintedAt: now, ExpiresAt: now.Add(life)}
+			r.Access = p.access(key, g.AccessToken, now, g.ExpiresIn)
 		}
 		kind := NoticeAuthorized
 		if again = authorized; again {

@@ -57,7 +57,7 @@ func NoticeKey(appid, noticeID string) string { return "a/" + appid + "/" + noti
 func ParseNoticeKey(key string) (appid, noticeID string, ok bool) {
 	rest, ours := strings.CutPrefix(key, "a/")
 	appid, noticeID, ok = strings.Cut(rest, "/")
-	return appid, noticeID, ours && ok && validAppID(appid) && noticeID != "" && !strings.Contains(noticeID, "/")
+	return appid, noticeID, ours && ok && ValidAppID(appid) && noticeID != "" && !strings.Contains(noticeID, "/")
 }
 
 // Notices returns the events that the app has not acknowledged about this account,

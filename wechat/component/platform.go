@@ -125,5 +125,23 @@ func (p *Platform) beside(ctx context.Context, do func(context.Context)) {
 	})
 }
 
+// share does something once for all in this process who want it at a time. It
+// outlives the request that began it; who does not wait any longer is told that
+// WeChat's api gave no answer.
+func share[R any](ctx context.Context, p *Platform, name, api string, limit time.Duration, do func(context.Context) (R, error)) (R, error) {
+	flight := p.flights.DoChan(name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		defer cancel()
+		return do(ctx)
+	})
+	select {
+	case r := <-flight:
+		return r.Val.(R), r.Err
+	case <-ctx.Done():
+		var none R
+		return none, &wechat.UnavailableError{API: api, Err: ctx.Err()}
+	}
+}
+
 // besideLimit bounds such work: two calls to WeChat and the writes around them.
 const besideLimit = 30 * time.Second

@@ -33,9 +33,9 @@ var (
 	wordForm  = regexp.MustCompile(`^[0-9A-Za-z_]{1,60}$`)
 )
 
-// validAppID keeps out what would be a strange key or path. Genuine ones are wx and
+// ValidAppID keeps out what would be a strange key or path. Genuine ones are wx and
 // 16 hex digits, which nobody promises.
-func validAppID(s string) bool { return appIDForm.MatchString(s) }
+func ValidAppID(s string) bool { return appIDForm.MatchString(s) }
 
 // Receive takes a push to the authorization-event URL. Without an error, what it
 // says is in the store, and it may be acknowledged; what it asks for is begun
@@ -56,7 +56,7 @@ func (p *Platform) Receive(ctx context.Context, m wechat.Message) error {
 		return p.takeCode(ctx, m, m.Field("AuthorizerAppid"), m.Field("AuthorizationCode"))
 	case infoUnauthorized:
 		appid := m.Field("AuthorizerAppid")
-		if !validAppID(appid) || m.CreateTime.IsZero() {
+		if !ValidAppID(appid) || m.CreateTime.IsZero() {
 			return fmt.Errorf("%w: an unauthorized push without an account or without a time", wechat.ErrPush)
 		}
 		return p.revoke(ctx, appid, m)
@@ -71,7 +71,7 @@ func (p *Platform) Receive(ctx context.Context, m wechat.Message) error {
 
 // takeCode commits the code of an authorization, and begins to exchange it.
 func (p *Platform) takeCode(ctx context.Context, m wechat.Message, appid, code string) error {
-	if !validAppID(appid) || code == "" || len(code) > maxCode || m.CreateTime.IsZero() {
+	if !ValidAppID(appid) || code == "" || len(code) > maxCode || m.CreateTime.IsZero() {
 		return fmt.Errorf("%w: an authorization without an account, a code or a time", wechat.ErrPush)
 	}
 	life := codeLife

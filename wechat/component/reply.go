@@ -27,7 +27,7 @@ func replyJob(id string) string { return "reply/" + id }
 // the code is exchanged, and the tester gets a customer-service message made of it.
 // Without an error both are noted, and happen beside.
 func (p *Platform) ReplyLater(ctx context.Context, appid, openid, code string) error {
-	if !validAppID(appid) || openid == "" || code == "" || len(code) > maxCode {
+	if !ValidAppID(appid) || openid == "" || code == "" || len(code) > maxCode {
 		return fmt.Errorf("%w: a release test without a code or a tester", wechat.ErrPush)
 	}
 	now := p.now()

@@ -58,7 +58,7 @@ func (p *Platform) Sync(ctx context.Context) (SyncReport, error) {
 			return report, err
 		}
 		for _, one := range page {
-			if !validAppID(one.AppID) || listed[one.AppID] {
+			if !ValidAppID(one.AppID) || listed[one.AppID] {
 				continue // the list moved while it was read
 			}
 			listed[one.AppID] = true
@@ -138,7 +138,7 @@ func (p *Platform) adopt(ctx context.Context, one wechat.ListedAuthorizer, befor
 			a.Refresh, a.Failure, r.Access = p.seal(one.RefreshToken, key), "", access{}
 		case one.RefreshToken == "" && refresh == "" && a.Failure != noRefreshToken:
 			// In this write: a code that is exchanged meanwhile has the last word.
-			a.Failure, a.FailureAt = noRefreshToken, p.now()
+			a.Failure = noRefreshToken
 		case what == kept:
 			return errNoChange
 		}

@@ -52,6 +52,15 @@ type access struct {
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
 }
 
+// access is a fresh token as it rests under a key. WeChat may not have said how long
+// it lives.
+func (p *Platform) access(key, token string, at time.Time, life time.Duration) access {
+	if life <= 0 {
+		life = defaultLife
+	}
+	return access{Token: p.seal(token, key), MintedAt: at, ExpiresAt: at.Add(life)}
+}
+
 // tokenRecord has the platform's own token or, with the rest of what is known of
 // it, that of an account.
 type tokenRecord struct {
@@ -88,17 +97,7 @@ func (s tokenSource) get(ctx context.Context) (string, error) {
 			return seen.token, nil
 		}
 	}
-	flight := s.p.flights.DoChan(s.key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), besideLimit)
-		defer cancel()
-		return s.obtain(ctx)
-	})
-	select {
-	case r := <-flight:
-		return r.Val.(string), r.Err
-	case <-ctx.Done():
-		return "", &wechat.UnavailableError{API: "component token", Err: ctx.Err()}
-	}
+	return share(ctx, s.p, s.key, "component token", besideLimit, s.obtain)
 }
 
 // obtain looks into the store, and mints unless another replica does.
@@ -180,9 +179,6 @@ func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool, 
 	if failure == nil && m.token == "" {
 		failure = errors.New("component: WeChat answered without a token")
 	}
-	if m.life <= 0 {
-		m.life = defaultLife
-	}
 	// What was minted is kept whatever became of who asked for it.
 	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
 	defer cancel()
@@ -203,7 +199,8 @@ func (s tokenSource) renew(ctx context.Context, leased tokenRecord, early bool, 
 		if leased.Access.Void {
 			forced = began
 		}
-		r.Access = access{Token: s.p.seal(m.token, s.key), MintedAt: began, ExpiresAt: began.Add(m.life), Forced: forced}
+		r.Access = s.p.access(s.key, m.token, began, m.life)
+		r.Access.Forced = forced
 		if r.Account != nil {
 			r.Account.Failure = ""
 			if m.refresh != "" {
@@ -233,16 +230,5 @@ const storeLimit = 5 * time.Second
 // with makes a call that needs the token, and if the token turns out void, once
 // more with the next one.
 func (s tokenSource) with(ctx context.Context, call func(token string) error) error {
-	token, err := s.get(ctx)
-	if err != nil {
-		return err
-	}
-	if err := call(token); !wechat.Void(err) {
-		return err
-	}
-	s.drop(token)
-	if token, err = s.get(ctx); err != nil {
-		return err
-	}
-	return call(token)
+	return wechat.WithToken(func() (string, error) { return s.get(ctx) }, s.drop, call)
 }
