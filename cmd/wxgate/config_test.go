@@ -63,6 +63,46 @@ func TestMinimalConfiguration(t *testing.T) {
 	}
 }
 
+// wantShown wants a line of the print-out, without WXGATE_.
+func wantShown(t *testing.T, vars map[string]string, want string) {
+	t.Helper()
+	c, err := newConfig(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	c.print(&out)
+	if !strings.Contains(out.String(), "WXGATE_"+want+"\n") {
+		t.Errorf("no line %s in\n%s", want, &out)
+	}
+}
+
+// wantWarning wants one warning that begins so, or none.
+func wantWarning(t *testing.T, vars map[string]string, want string) {
+	t.Helper()
+	c, err := newConfig(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(c.warnings(), "\n")
+	if !strings.HasPrefix(got, want) || strings.Contains(got, "\n") || want == "" && got != "" {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// wantFault wants one fault that begins so, without WXGATE_, and says this too.
+func wantFault(t *testing.T, vars map[string]string, want, also string) {
+	t.Helper()
+	_, err := newConfig(vars)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	got := err.Error()
+	if strings.Contains(got, "\n") || !strings.HasPrefix(got, "WXGATE_"+want) || !strings.Contains(got, also) {
+		t.Errorf("got\n%s\nwant one line beginning %q with %q", got, "WXGATE_"+want, also)
+	}
+}
+
 // TestAccepted shows what is read from what, in the words of `wxgate config`.
 func TestAccepted(t *testing.T) {
 	tests := []struct {
@@ -140,15 +180,7 @@ func TestAccepted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := newConfig(minimal(tt.vars...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out strings.Builder
-			c.print(&out)
-			if !strings.Contains(out.String(), "WXGATE_"+tt.want+"\n") {
-				t.Errorf("no line %s in\n%s", tt.want, &out)
-			}
+			wantShown(t, minimal(tt.vars...), tt.want)
 		})
 	}
 }
@@ -174,14 +206,7 @@ func TestWarnings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := newConfig(minimal(tt.vars...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := strings.Join(c.warnings(), "\n")
-			if !strings.HasPrefix(got, tt.want) || strings.Contains(got, "\n") || tt.want == "" && got != "" {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
+			wantWarning(t, minimal(tt.vars...), tt.want)
 		})
 	}
 }

@@ -46,15 +46,7 @@ func TestComponentAccepted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := newConfig(platform(tt.vars...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out strings.Builder
-			c.print(&out)
-			if !strings.Contains(out.String(), "WXGATE_"+tt.want+"\n") {
-				t.Errorf("no line %s in\n%s", tt.want, &out)
-			}
+			wantShown(t, platform(tt.vars...), tt.want)
 		})
 	}
 }
@@ -101,14 +93,7 @@ func TestComponentWarnings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := newConfig(platform(tt.vars...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := strings.Join(c.warnings(), "\n")
-			if !strings.HasPrefix(got, tt.want) || strings.Contains(got, "\n") || tt.want == "" && got != "" {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
+			wantWarning(t, platform(tt.vars...), tt.want)
 		})
 	}
 }
@@ -151,14 +136,7 @@ func TestComponentFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newConfig(platform(tt.vars...))
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			got := err.Error()
-			if strings.Contains(got, "\n") || !strings.HasPrefix(got, "WXGATE_"+tt.want) || !strings.Contains(got, tt.also) {
-				t.Errorf("got\n%s\nwant one line beginning %q with %q", got, "WXGATE_"+tt.want, tt.also)
-			}
+			wantFault(t, platform(tt.vars...), tt.want, tt.also)
 		})
 	}
 }

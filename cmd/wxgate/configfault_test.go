@@ -204,14 +204,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newConfig(minimal(tt.vars...))
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			got := err.Error()
-			if strings.Contains(got, "\n") || !strings.HasPrefix(got, "WXGATE_"+tt.want) || !strings.Contains(got, tt.also) {
-				t.Errorf("got\n%s\nwant one line beginning %q with %q", got, "WXGATE_"+tt.want, tt.also)
-			}
+			wantFault(t, minimal(tt.vars...), tt.want, tt.also)
 		})
 	}
 }
