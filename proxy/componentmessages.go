@@ -35,15 +35,10 @@ func (t *thirdParty) message(v *visit, appID string) {
 func (t *thirdParty) concerns(v *visit, b *inbox, m wechat.Message) bool {
 	ctx, cancel := context.WithTimeout(v.r.Context(), heedLimit)
 	defer cancel()
-	a, known, err := t.platform.Authorizer(ctx, b.appID)
-	if err == nil && known && a.UserName == "" {
-		// Authorized a moment ago, and not described yet.
-		if described, _, asked := t.platform.Describe(ctx, b.appID); asked == nil {
-			a = described
-		}
-	}
+	// One that authorized a moment ago may not be described yet.
+	a, known, err := t.platform.Describe(ctx, b.appID)
 	switch {
-	case err != nil:
+	case err != nil && !known: // the store's; WeChat's leaves what was known
 		t.s.fail(v, storeUnavailable, err)
 	case !known || a.UserName == "" && (a.Status == component.StatusUnauthorized || a.DescribedAt != nil):
 		t.s.log.LogAttrs(v.r.Context(), slog.LevelWarn, "a message for an account that this platform does not know; it is not forwarded",

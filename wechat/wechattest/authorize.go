@@ -2,7 +2,6 @@ package wechattest
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -60,17 +59,12 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	e, b := s.seen(r), s.Behaviour()
 	if !b.AnyBrowser && !inWeChat(r.UserAgent()) {
-		e.Result = "not wechat"
-		s.record(e)
-		s.page(w, "outside.html", nil)
+		s.outside(w, e)
 		return
 	}
 	v, bad := s.check(r, b)
 	if bad != nil {
-		e.Result, e.Errcode = "error page", bad.Code
-		s.record(e)
-		w.Header().Set(ErrorHeader, fmt.Sprint(bad.Code))
-		s.page(w, "error.html", bad)
+		s.refusePage(w, e, bad)
 		return
 	}
 	if b.Choose && !v.chosen {

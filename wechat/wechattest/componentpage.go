@@ -52,17 +52,12 @@ func (s *Server) componentLoginPage(w http.ResponseWriter, r *http.Request) {
 	}
 	e, b := s.seen(r), s.Behaviour()
 	if r.URL.Path != ComponentLoginPath && !b.AnyBrowser && !inWeChat(r.UserAgent()) {
-		e.Result = "not wechat"
-		s.record(e)
-		s.page(w, "outside.html", nil)
+		s.outside(w, e)
 		return
 	}
 	l, bad := s.checkLaunch(r, b)
 	if bad != nil {
-		e.Result, e.Errcode = "error page", bad.Code
-		s.record(e)
-		w.Header().Set(ErrorHeader, fmt.Sprint(bad.Code))
-		s.page(w, "error.html", bad)
+		s.refusePage(w, e, bad)
 		return
 	}
 	uuid := s.newLaunch(l)

@@ -80,3 +80,18 @@ func portrait(player string) []byte {
 		`<path d="M40 60Q50 %d 60 60" fill="none" stroke="#2b2b33" stroke-width="3.5" stroke-linecap="round"/></svg>`,
 		hue, (hue+40)%360, eyes, 100-eyes, hue, hue, mouth+8)
 }
+
+// outside is the page for browsers that are not WeChat's.
+func (s *Server) outside(w http.ResponseWriter, e Entry) {
+	e.Result = "not wechat"
+	s.record(e)
+	s.page(w, "outside.html", nil)
+}
+
+// refusePage is WeChat's page for a link that it does not like.
+func (s *Server) refusePage(w http.ResponseWriter, e Entry, bad *refusal) {
+	e.Result, e.Errcode = "error page", bad.Code
+	s.record(e)
+	w.Header().Set(ErrorHeader, fmt.Sprint(bad.Code))
+	s.page(w, "error.html", bad)
+}
