@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"wxgate/identity"
+	"wxgate/proxy/transport"
 	"wxgate/session"
 )
 
@@ -33,8 +34,9 @@ const (
 	// idlePerHost keeps as many connections to the app as may be busy at
 	// once; the default of two would open and close one for nearly every
 	// request under load.
-	idlePerHost = 512
-	idleTimeout = 90 * time.Second
+	idlePerHost     = 512
+	idleTimeout     = 90 * time.Second
+	continueTimeout = time.Second
 	// maxAnswerHeader bounds the header of an app's answer.
 	maxAnswerHeader = 256 << 10
 	copyBuffer      = 32 << 10
@@ -57,29 +59,39 @@ func (s *Server) newUpstream(u Upstream) *upstream {
 }
 
 // newTransport is the seam to the app: whatever sends one request and returns
-// its answer. Environment proxies are not for the way to the app next door,
-// and compression is between the browser and the app.
+// its answer. An app next door gets our own transport; one that wants TLS the
+// standard one, without environment proxies, which are not for this way, and
+// without compression, which is between the browser and the app.
 func newTransport(u *url.URL, timeout time.Duration) http.RoundTripper {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
-		DialContext:            dialer.DialContext,
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    idlePerHost,
-		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  timeout,
-		ExpectContinueTimeout:  time.Second,
-		TLSHandshakeTimeout:    dialTimeout,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:      u.Scheme == "https",
-		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true,
-	}
-	if u.Scheme == "unix" {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", u.Path)
+	if u.Scheme == "https" {
+		return &http.Transport{
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			MaxIdleConnsPerHost:    idlePerHost,
+			IdleConnTimeout:        idleTimeout,
+			ResponseHeaderTimeout:  timeout,
+			ExpectContinueTimeout:  continueTimeout,
+			TLSHandshakeTimeout:    dialTimeout,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2:      true,
+			MaxResponseHeaderBytes: maxAnswerHeader,
+			DisableCompression:     true,
 		}
 	}
-	return t
+	network, address := "tcp", u.Host
+	if u.Scheme == "unix" {
+		network, address = "unix", u.Path
+	} else if u.Port() == "" {
+		address = net.JoinHostPort(u.Hostname(), "80")
+	}
+	return transport.New(transport.Config{
+		Network: network, Address: address,
+		DialTimeout:     dialTimeout,
+		HeaderTimeout:   timeout,
+		ContinueTimeout: continueTimeout,
+		IdleTimeout:     idleTimeout,
+		MaxIdle:         idlePerHost,
+		MaxHeader:       maxAnswerHeader,
+	})
 }
 
 // upstreamFor picks the app with the longest matching prefix.

@@ -1,0 +1,201 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"time"
+)
+
+// exchange is one request and its reply on one connection, and the body of
+// that reply.
+type exchange struct {
+	t   *Transport
+	c   *conn
+	req *http.Request
+	res http.Response
+	up  *upload // nil: no body was begun
+
+	// unwatch ends the watch of the context, unless it has struck already.
+	unwatch func() bool
+	// nothing tells that a failed exchange left no trace at the app, silent
+	// that no byte of a reply came.
+	nothing, silent bool
+	finishing       sync.Once
+
+	// deadlines keeps the end of an upload from setting the header's deadline
+	// when the header is there.
+	deadlines sync.Mutex
+	answered  bool
+
+	body body
+}
+
+// run sends the request and reads the reply's header.
+func (e *exchange) run(s *scratch) error {
+	if ctx := e.req.Context(); ctx.Done() != nil {
+		e.unwatch = context.AfterFunc(ctx, e.c.cut)
+	}
+	if hasBody(e.req) {
+		e.c.SetReadDeadline(time.Time{})
+	} else {
+		e.awaitHeader()
+	}
+	n, err := e.c.Write(s.b)
+	if err != nil {
+		e.nothing, e.silent = n == 0, true
+		return err
+	}
+	if hasBody(e.req) {
+		e.startUpload(expects(e.req))
+	}
+	if err = e.reply(s); err != nil {
+		return e.reason(err)
+	}
+	return nil
+}
+
+// awaitHeader starts the time that the app has for its header.
+func (e *exchange) awaitHeader() {
+	e.deadlines.Lock()
+	defer e.deadlines.Unlock()
+	if hasBody(e.req) && e.t.cfg.HeaderTimeout > 0 {
+		e.c.SetWriteDeadline(time.Time{})
+	}
+	if !e.answered && e.t.cfg.HeaderTimeout > 0 {
+		e.c.SetReadDeadline(time.Now().Add(e.t.cfg.HeaderTimeout))
+	}
+}
+
+// reason names what made the reading of a reply fail.
+func (e *exchange) reason(err error) error {
+	if e.up != nil && e.up.over() {
+		var own bodyError
+		if errors.As(e.up.err, &own) {
+			return own.error // and therefore the connection was closed
+		}
+	}
+	var slow net.Error
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		return slowError{e.t.cfg.HeaderTimeout}
+	case e.silent && err == io.EOF:
+		return ErrClosed
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return malformed("it ended in its header")
+	}
+	return err
+}
+
+// repeatable reports that sending a failed request again does no harm: the app
+// has not seen it, or it is one that may be repeated and that the app closed a
+// connection on which it waited for requests (RFC 9112, section 9.3.1).
+func (e *exchange) repeatable() bool {
+	if e.nothing {
+		return true
+	}
+	if !e.silent || hasBody(e.req) {
+		return false
+	}
+	switch e.req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return e.req.Header["Idempotency-Key"] != nil || e.req.Header["X-Idempotency-Key"] != nil
+}
+
+// reply reads headers until the final one.
+func (e *exchange) reply(s *scratch) error {
+	if _, err := e.c.br.Peek(1); err != nil {
+		e.silent = true
+		return err
+	}
+	for budget := e.t.cfg.MaxHeader; ; {
+		head, err := s.head(e.c.br, budget)
+		if err != nil {
+			return err
+		}
+		if err := readHead(&e.res, head); err != nil {
+			return err
+		}
+		code := e.res.StatusCode
+		if code == http.StatusSwitchingProtocols {
+			if e.req.Header["Upgrade"] == nil {
+				return malformed("it switches protocols, and nobody asked for that")
+			}
+			break
+		}
+		if code >= 200 {
+			break
+		}
+		budget -= len(head)
+		if code == http.StatusContinue && e.up != nil {
+			e.up.answer(true)
+		}
+		if trace := httptrace.ContextClientTrace(e.req.Context()); trace != nil && trace.Got1xxResponse != nil {
+			if err := trace.Got1xxResponse(code, textproto.MIMEHeader(e.res.Header)); err != nil {
+				return err
+			}
+			budget = e.t.cfg.MaxHeader // who sees them counts them
+		}
+	}
+	e.deadlines.Lock()
+	e.answered = true
+	e.deadlines.Unlock()
+	if e.up != nil {
+		e.up.answer(false)
+	}
+	return e.begin()
+}
+
+// begin prepares the body of the reply. The deadline of the header stays where
+// the connection is not read any more.
+func (e *exchange) begin() error {
+	e.res.Request = e.req
+	if e.res.StatusCode == http.StatusSwitchingProtocols {
+		return e.upgrade()
+	}
+	if err := e.body.frame(e); err != nil {
+		return err
+	}
+	if e.body.kind == noBody && (e.up == nil || e.up.over()) {
+		e.res.Body = http.NoBody
+		e.finish(true)
+		return nil
+	}
+	if e.body.left < 0 || e.body.left > int64(e.c.br.Buffered()) {
+		e.c.SetReadDeadline(time.Time{})
+	}
+	e.res.Body = &e.body
+	return nil
+}
+
+// finish ends the exchange, once, and returns when it has ended. After a whole
+// reply to a whole request the connection is ready for the next one, if both
+// sides want that and the app sent nothing more.
+func (e *exchange) finish(whole bool) {
+	e.finishing.Do(func() {
+		if !whole {
+			e.c.cut()
+		}
+		if e.ended(whole) && whole && !e.res.Close && !e.req.Close && e.c.br.Buffered() == 0 {
+			e.c.used = true
+			e.c.pool.put(e.c)
+			return
+		}
+		e.c.close()
+	})
+}
+
+// ended ends what goes on beside the reply, and reports that the request was
+// sent and that the end of its context has not touched the connection.
+func (e *exchange) ended(whole bool) bool {
+	sent := e.up == nil || e.up.stop(whole)
+	alone := e.unwatch == nil || e.unwatch()
+	return sent && alone
+}

@@ -1,0 +1,192 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// scratch is the memory in which headers are written and read. It belongs to
+// one exchange until its reply's header is there.
+type scratch struct {
+	b    []byte
+	keys []string
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{b: make([]byte, 0, 2<<10)} }}
+
+func getScratch() *scratch { return scratches.Get().(*scratch) }
+
+// maxScratch is what is worth keeping.
+const maxScratch = 16 << 10
+
+func (s *scratch) put() {
+	if cap(s.b) <= maxScratch {
+		clear(s.keys)
+		scratches.Put(s)
+	}
+}
+
+// The length of a request's body. The third case is chunked.
+func hasBody(req *http.Request) bool     { return req.Body != nil && req.Body != http.NoBody }
+func knownLength(req *http.Request) bool { return req.ContentLength > 0 }
+
+// request writes the request's header. Nothing of it may be taken for another
+// header line or another request, whatever the caller let through.
+func (s *scratch) request(req *http.Request) error {
+	target, host := req.RequestURI, req.Host
+	if target == "" {
+		target = req.URL.RequestURI()
+	}
+	if host == "" {
+		host = req.URL.Host
+	}
+	switch {
+	case !isToken(req.Method):
+		return fmt.Errorf("transport: method %.40q", req.Method)
+	case !isTarget(target):
+		return fmt.Errorf("transport: request target %.40q", target)
+	case host == "" || !isTarget(host):
+		return fmt.Errorf("transport: host %.40q", host)
+	case !hasBody(req) && req.ContentLength > 0:
+		return errors.New("transport: a length without a body")
+	}
+	b := append(s.b[:0], req.Method...)
+	b = append(b, ' ')
+	b = append(b, target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, host...)
+	b = append(b, "\r\n"...)
+	if agent := req.Header["User-Agent"]; len(agent) > 0 && agent[0] != "" {
+		var err error
+		if b, err = appendField(b, "User-Agent", agent[:1]); err != nil {
+			return err
+		}
+	}
+	if req.Close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	switch {
+	case hasBody(req) && knownLength(req):
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, req.ContentLength, 10)
+		b = append(b, "\r\n"...)
+	case hasBody(req):
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch:
+		b = append(b, "Content-Length: 0\r\n"...) // RFC 9110, section 8.6
+	}
+	var err error
+	if hasBody(req) && len(req.Trailer) > 0 {
+		if b, err = s.announce(b, req.Trailer); err != nil {
+			return err
+		}
+	}
+	s.sorted(req.Header)
+	for _, name := range s.keys {
+		switch name {
+		case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue
+		}
+		if b, err = appendField(b, name, req.Header[name]); err != nil {
+			return err
+		}
+	}
+	s.b = append(b, "\r\n"...)
+	return nil
+}
+
+func (s *scratch) sorted(h http.Header) {
+	s.keys = s.keys[:0]
+	for name := range h {
+		s.keys = append(s.keys, name)
+	}
+	slices.Sort(s.keys)
+}
+
+func (s *scratch) announce(b []byte, trailer http.Header) ([]byte, error) {
+	s.sorted(trailer)
+	b = append(b, "Trailer: "...)
+	for i, name := range s.keys {
+		if !isToken(name) || forbiddenTrailer(name) {
+			return nil, fmt.Errorf("transport: trailer %.40q", name)
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, name...)
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// forbiddenTrailer knows the names that would change where a message ends, when
+// it is over already.
+func forbiddenTrailer(name string) bool {
+	return strings.EqualFold(name, "Transfer-Encoding") || strings.EqualFold(name, "Trailer") || strings.EqualFold(name, "Content-Length")
+}
+
+// appendField writes the lines of one header field.
+func appendField(b []byte, name string, values []string) ([]byte, error) {
+	if !isToken(name) {
+		return nil, fmt.Errorf("transport: header name %.40q", name)
+	}
+	for _, v := range values {
+		if !isValue(v) {
+			return nil, fmt.Errorf("transport: value of header %.40q", name)
+		}
+		b = append(b, name...)
+		b = append(b, ": "...)
+		b = append(b, textproto.TrimString(v)...)
+		b = append(b, "\r\n"...)
+	}
+	return b, nil
+}
+
+// tokens are the bytes of header names and methods (RFC 9110, section 5.6.2).
+var tokens = func() (t [256]bool) {
+	for c := '0'; c <= '9'; c++ {
+		t[c] = true
+	}
+	for c := 'a'; c <= 'z'; c++ {
+		t[c], t[c-'a'+'A'] = true, true
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		t[c] = true
+	}
+	return t
+}()
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !tokens[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isValue tells header values: no control byte but the tab (RFC 9110, section
+// 5.5).
+func isValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isTarget tells what may stand between two spaces of a request line.
+func isTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
