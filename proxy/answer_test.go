@@ -86,7 +86,7 @@ func TestAnswersOverHTTP2(t *testing.T) {
 	w := newWorld(t, 1, nil, upstreamAt(target), rules("public /"))
 	pool := x509.NewCertPool()
 	pool.AddCert(app.Certificate())
-	w.replicas[0].upstreams[0].proxy.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "example.com"}
+	w.replicas[0].upstreams[0].app.(tlsApp).transport.TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "example.com"}
 	for _, path := range []string{"/known", "/unknown"} {
 		status, got := w.ask("GET "+path+"?a=1;b=%zz", "")
 		if status != 200 || !strings.Contains(got, "ok") || strings.Contains(got, "evil") || path == "/unknown" && !strings.Contains(got, "X-Other: yes") {

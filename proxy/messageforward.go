@@ -74,7 +74,7 @@ func newMessageApp(s *Server, address string) (*messageApp, error) {
 		client: &http.Client{
 			// Without a limit of its own, so that a slow app is told from one
 			// that cannot be reached.
-			Transport: newTransport(u, 0),
+			Transport: newStandardTransport(0),
 			// Whoever is named there is not who may read the messages.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

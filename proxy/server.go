@@ -100,7 +100,7 @@ func New(c Config) (*Server, error) {
 		s.platform = newThirdParty(s, app)
 	}
 	for _, u := range c.Upstreams {
-		s.upstreams = append(s.upstreams, s.newUpstream(u))
+		s.upstreams = append(s.upstreams, newUpstream(u, c.UpstreamTimeout))
 	}
 	c.Metrics.observe(s)
 	return s, nil
@@ -111,7 +111,11 @@ func New(c Config) (*Server, error) {
 // gateway's own prefix concerns the app.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := s.begin(w, r)
-	defer s.end(v)
+	defer func() {
+		if !v.upgraded { // else it ends with its tunnel
+			s.end(v)
+		}
+	}()
 
 	question := s.question(r) // the headers that it is in do not survive
 	identity.Strip(r.Header)

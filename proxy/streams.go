@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"io"
-	"net"
 	"sync"
 	"time"
 )
@@ -20,7 +17,7 @@ const streamAge = 2500 * time.Millisecond
 type streams struct {
 	metrics *Metrics
 	mu      sync.Mutex
-	by      map[string]map[stream]struct{}
+	by      map[string]*seat // the first of each session
 }
 
 // stream is something that can be ended from outside. An endless one has no
@@ -31,25 +28,55 @@ type stream interface {
 }
 
 func newStreams(m *Metrics) *streams {
-	return &streams{metrics: m, by: map[string]map[stream]struct{}{}}
+	return &streams{metrics: m, by: map[string]*seat{}}
 }
 
-// join adds a stream; leave has to be called when it is over.
-func (s *streams) join(key string, st stream) (leave func()) {
+// seat is where a stream stands among those of its session: a doubly linked
+// list, as most sessions have one stream, for which a map would be large.
+type seat struct {
+	key        string
+	stream     stream // nil outside of the list
+	prev, next *seat
+}
+
+// enter adds a stream at a seat of its own; leave has to be called when it is
+// over.
+func (s *streams) enter(key string, st stream, p *seat) {
 	s.mu.Lock()
-	if s.by[key] == nil {
-		s.by[key] = map[stream]struct{}{}
+	defer s.mu.Unlock()
+	p.key, p.stream, p.next = key, st, s.by[key]
+	if p.next != nil {
+		p.next.prev = p
 	}
-	s.by[key][st] = struct{}{}
-	s.mu.Unlock()
-	return func() {
-		s.mu.Lock()
-		delete(s.by[key], st)
-		if len(s.by[key]) == 0 {
-			delete(s.by, key)
-		}
-		s.mu.Unlock()
+	s.by[key] = p
+}
+
+// leave may be called more than once.
+func (s *streams) leave(p *seat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.stream == nil {
+		return
 	}
+	if p.next != nil {
+		p.next.prev = p.prev
+	}
+	switch {
+	case p.prev != nil:
+		p.prev.next = p.next
+	case p.next != nil:
+		s.by[p.key] = p.next
+	default:
+		delete(s.by, p.key)
+	}
+	p.stream, p.prev, p.next = nil, nil, nil
+}
+
+// join is enter for a stream that brings no seat along.
+func (s *streams) join(key string, st stream) (leave func()) {
+	p := &seat{}
+	s.enter(key, st, p)
+	return func() { s.leave(p) }
 }
 
 // end ends all streams of a session.
@@ -57,10 +84,10 @@ func (s *streams) end(key string) { s.endIf(key, func(stream) bool { return true
 
 func (s *streams) endIf(key string, wanted func(stream) bool) {
 	s.mu.Lock()
-	list := make([]stream, 0, len(s.by[key]))
-	for st := range s.by[key] {
-		if wanted(st) {
-			list = append(list, st)
+	var list []stream
+	for p := s.by[key]; p != nil; p = p.next {
+		if wanted(p.stream) {
+			list = append(list, p.stream)
 		}
 	}
 	s.mu.Unlock()
@@ -109,143 +136,6 @@ func (s *Server) watchStreams(ctx context.Context) {
 	}
 	close(work)
 	wg.Wait()
-}
-
-// upgrade wraps the client's side of an upgraded connection.
-func (s *streams) upgrade(v *visit, conn net.Conn, buf *bufio.ReadWriter) net.Conn {
-	u := &upgraded{Conn: conn}
-	if n := buf.Reader.Buffered(); n > 0 {
-		// Bytes that came right behind the handshake belong to the app.
-		early, _ := buf.Reader.Peek(n)
-		u.early = append([]byte(nil), early...)
-	}
-	key := ""
-	if v.live != nil {
-		key = v.live.key
-	}
-	leave := s.join(key, u)
-	s.metrics.webSockets.Inc()
-	u.leave = sync.OnceFunc(func() {
-		leave()
-		s.metrics.webSockets.Dec()
-	})
-	return u
-}
-
-// upgraded is the client's side of a WebSocket. It follows the frames that the
-// app sends, so that a close frame can be put between two of them.
-type upgraded struct {
-	net.Conn
-	early []byte
-	leave func()
-
-	mu     sync.Mutex
-	frames frames
-}
-
-func (u *upgraded) Read(p []byte) (int, error) {
-	if len(u.early) > 0 {
-		n := copy(p, u.early)
-		u.early = u.early[n:]
-		return n, nil
-	}
-	return u.Conn.Read(p)
-}
-
-func (u *upgraded) Write(p []byte) (int, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	n, err := u.Conn.Write(p)
-	u.frames.pass(p[:n])
-	return n, err
-}
-
-func (u *upgraded) Close() error {
-	u.leave()
-	return u.Conn.Close()
-}
-
-// CloseWrite lets the copy loop pass on a half-closed connection.
-func (u *upgraded) CloseWrite() error {
-	if c, ok := u.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return net.ErrClosed
-}
-
-// goingAway is an unmasked close frame with status 1001 (RFC 6455, sections
-// 5.5.1 and 7.4.1).
-var goingAway = []byte{0x88, 0x02, 0x03, 0xe9}
-
-// closePatience is how long the last write before the end may take.
-const closePatience = time.Second
-
-func (u *upgraded) endless() bool { return true }
-
-// end closes the connection, with a close frame if the app stands between two
-// frames. A write that is stuck gives way when its patience is over.
-func (u *upgraded) end() {
-	u.Conn.SetWriteDeadline(time.Now().Add(closePatience))
-	u.mu.Lock()
-	if u.frames.between() {
-		u.Conn.Write(goingAway)
-	}
-	u.mu.Unlock()
-	u.Close()
-}
-
-// frames follows the boundaries of WebSocket frames (RFC 6455, section 5.2)
-// without looking into them.
-type frames struct {
-	header [14]byte
-	have   int    // bytes of the header that were seen
-	left   uint64 // bytes of the payload that are still to come
-}
-
-func (f *frames) between() bool { return f.have == 0 && f.left == 0 }
-
-func (f *frames) pass(p []byte) {
-	for len(p) > 0 {
-		if f.left > 0 {
-			n := min(f.left, uint64(len(p)))
-			f.left -= n
-			p = p[n:]
-			continue
-		}
-		f.header[f.have] = p[0]
-		f.have++
-		p = p[1:]
-		if f.have < 2 || f.have < f.headerSize() {
-			continue
-		}
-		f.left = f.payload()
-		f.have = 0
-	}
-}
-
-func (f *frames) headerSize() int {
-	n := 2
-	switch f.header[1] & 0x7f {
-	case 126:
-		n += 2
-	case 127:
-		n += 8
-	}
-	if f.header[1]&0x80 != 0 {
-		n += 4
-	}
-	return n
-}
-
-func (f *frames) payload() uint64 {
-	switch n := f.header[1] & 0x7f; n {
-	case 126:
-		return uint64(binary.BigEndian.Uint16(f.header[2:]))
-	case 127:
-		return binary.BigEndian.Uint64(f.header[2:])
-	default:
-		return uint64(n)
-	}
 }
 
 // streamed is an answer of unknown length. Ending it takes its source away.

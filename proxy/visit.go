@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"wxgate/identity"
 )
 
 // The outcomes of a request, as metrics and log know them.
@@ -36,7 +38,8 @@ type visit struct {
 	host   string // the served host, once it is known to be one
 	path   string // the raw path, once it is known to be one
 
-	live    *live // of a request with a session
+	live    *live     // of a request with a session
+	body    *incoming // of a request that is forwarded with one
 	target  *upstream
 	token   bool // forward the Yunxin token
 	outcome string
@@ -127,4 +130,12 @@ func (v *visit) logMethod() string {
 		return "?"
 	}
 	return v.r.Method
+}
+
+// detach lets go of what a tunnel does not need: it may last for hours.
+func (v *visit) detach() {
+	v.w, v.r, v.target = nil, &http.Request{Method: v.r.Method}, nil
+	if v.live != nil {
+		v.live = &live{user: &identity.User{ID: v.live.user.ID}}
+	}
 }

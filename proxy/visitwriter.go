@@ -1,12 +1,9 @@
 package proxy
 
 import (
-	"bufio"
-	"io"
-	"net"
+	"maps"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 
 	"wxgate/identity"
 	"wxgate/session"
@@ -17,7 +14,7 @@ func (v *visit) Header() http.Header { return v.w.Header() }
 
 func (v *visit) Write(p []byte) (int, error) {
 	if v.status == 0 {
-		v.status = http.StatusOK
+		v.WriteHeader(http.StatusOK)
 	}
 	n, err := v.w.Write(p)
 	v.sent += int64(n)
@@ -31,6 +28,10 @@ func (v *visit) WriteHeader(status int) {
 		session.DropSetCookies(v.Header())
 	} else if v.status == 0 {
 		v.status = status
+		if v.body != nil && !v.body.whole.Load() {
+			// What is left of the request must not be taken for the next one.
+			v.Header()["Connection"] = connectionClose
+		}
 	}
 	v.w.WriteHeader(status)
 }
@@ -38,16 +39,24 @@ func (v *visit) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach flush and deadlines.
 func (v *visit) Unwrap() http.ResponseWriter { return v.w }
 
-// Hijack hands the connection to an upgrade, registered with its session so
-// that it ends when the session does.
-func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buf, err := http.NewResponseController(v.w).Hijack()
-	if err != nil {
-		return nil, nil, err
+// flush sends what was written.
+func (v *visit) flush() error { return http.NewResponseController(v.w).Flush() }
+
+// Interim passes on an answer before the answer. The app's 100 is not for the
+// client: it gets one when its body is wanted here, and while that may happen
+// nothing else may be written.
+func (v *visit) Interim(code int, header http.Header) error {
+	if code == http.StatusContinue || v.body != nil && v.r.Header["Expect"] != nil && !v.body.whole.Load() {
+		return nil
 	}
-	v.upgraded = true
-	v.status = http.StatusSwitchingProtocols
-	return v.s.streams.upgrade(v, conn, buf), buf, nil
+	h := v.Header()
+	ours := maps.Clone(h)
+	clear(h)
+	maps.Copy(h, header)
+	v.WriteHeader(code)
+	clear(h)
+	maps.Copy(h, ours)
+	return nil
 }
 
 // write answers with a whole body.
@@ -57,36 +66,4 @@ func (v *visit) write(status int, body []byte) {
 	if v.r.Method != http.MethodHead {
 		v.Write(body)
 	}
-}
-
-// incoming counts a request body and, at its end, passes on the trailers that
-// the client had announced. The reverse proxy clones the trailer map before
-// the values are known, so undisturbed only their names would arrive.
-type incoming struct {
-	io.ReadCloser
-	v       *visit
-	trailer http.Header // of the outgoing request
-	closed  atomic.Bool
-}
-
-func (b *incoming) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.v.received.Add(int64(n))
-	if err != nil && err != io.EOF && !b.closed.Load() {
-		b.v.broken.Store(true)
-	}
-	if err == io.EOF {
-		for name := range b.trailer {
-			if values, ok := b.v.r.Trailer[name]; ok {
-				b.trailer[name] = values
-			}
-		}
-	}
-	return n, err
-}
-
-// Close is called by the transport when it wants no more of the body.
-func (b *incoming) Close() error {
-	b.closed.Store(true)
-	return b.ReadCloser.Close()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // kind is how the end of a reply is found (RFC 9112, section 6.3).
@@ -54,7 +56,7 @@ func (b *body) frame(e *exchange) error {
 			res.TransferEncoding = []string{"chunked"}
 		}
 	}
-	res.Close = hasToken(h["Connection"], "close") || res.ProtoMinor == 0 && !hasToken(h["Connection"], "keep-alive")
+	res.Close = httpguts.HeaderValuesContainsToken(h["Connection"], "close") || res.ProtoMinor == 0 && !httpguts.HeaderValuesContainsToken(h["Connection"], "keep-alive")
 	bodiless := res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
 	res.ContentLength = length
 	switch {
@@ -98,17 +100,6 @@ func contentLength(h http.Header) (int64, error) {
 		return 0, malformed("its length is", values[0])
 	}
 	return int64(n), nil
-}
-
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for part := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(textproto.TrimString(part), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // announced makes room for the trailers that the header tells of.
@@ -161,7 +152,10 @@ func (b *body) Read(p []byte) (n int, err error) {
 			err = io.ErrUnexpectedEOF
 		}
 	case byChunks:
-		if n, err = b.chunks.Read(p); err == io.EOF {
+		n, err = b.chunks.Read(p)
+		if err == io.EOF && n > 0 && b.e.c.br.Buffered() < 2 {
+			err = nil // what is here must not wait for the line behind it
+		} else if err == io.EOF {
 			err = b.trailer()
 		}
 	case byClose:
@@ -214,6 +208,9 @@ func (b *body) trailer() error {
 	}
 	return io.EOF
 }
+
+// Ready reports that a Read would not have to wait for the app.
+func (b *body) Ready() bool { return b.kind == noBody || b.e.c.br.Buffered() > 0 }
 
 // Close gives up the rest of the body, and the connection with it unless the
 // rest is here already. It may be called while another goroutine reads.

@@ -78,6 +78,7 @@ const listenFor = time.Millisecond
 func (c *conn) listen() bool {
 	c.SetReadDeadline(time.Now().Add(listenFor))
 	_, err := c.br.Peek(1)
+	c.SetReadDeadline(time.Time{})
 	timeout, ok := err.(net.Error)
 	return ok && timeout.Timeout()
 }

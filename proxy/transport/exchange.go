@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"sync"
 	"time"
 )
@@ -37,7 +35,7 @@ type exchange struct {
 }
 
 // run sends the request and reads the reply's header.
-func (e *exchange) run(s *scratch) error {
+func (e *exchange) run(s *scratch, interim Interim) error {
 	if ctx := e.req.Context(); ctx.Done() != nil {
 		e.unwatch = context.AfterFunc(ctx, e.c.cut)
 	}
@@ -54,7 +52,7 @@ func (e *exchange) run(s *scratch) error {
 	if hasBody(e.req) {
 		e.startUpload(expects(e.req))
 	}
-	if err = e.reply(s); err != nil {
+	if err = e.reply(s, interim); err != nil {
 		return e.reason(err)
 	}
 	return nil
@@ -74,11 +72,9 @@ func (e *exchange) awaitHeader() {
 
 // reason names what made the reading of a reply fail.
 func (e *exchange) reason(err error) error {
-	if e.up != nil && e.up.over() {
-		var own bodyError
-		if errors.As(e.up.err, &own) {
-			return own.error // and therefore the connection was closed
-		}
+	if e.up != nil && e.up.broke.Load() {
+		<-e.up.done
+		return e.up.err // and therefore the connection was closed
 	}
 	var slow net.Error
 	switch {
@@ -110,7 +106,7 @@ func (e *exchange) repeatable() bool {
 }
 
 // reply reads headers until the final one.
-func (e *exchange) reply(s *scratch) error {
+func (e *exchange) reply(s *scratch, interim Interim) error {
 	if _, err := e.c.br.Peek(1); err != nil {
 		e.silent = true
 		return err
@@ -137,8 +133,8 @@ func (e *exchange) reply(s *scratch) error {
 		if code == http.StatusContinue && e.up != nil {
 			e.up.answer(true)
 		}
-		if trace := httptrace.ContextClientTrace(e.req.Context()); trace != nil && trace.Got1xxResponse != nil {
-			if err := trace.Got1xxResponse(code, textproto.MIMEHeader(e.res.Header)); err != nil {
+		if interim != nil {
+			if err := interim.Interim(code, e.res.Header); err != nil {
 				return err
 			}
 			budget = e.t.cfg.MaxHeader // who sees them counts them

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // head reads lines up to an empty one, which is read too, and returns them as
@@ -45,7 +47,7 @@ func readHead(res *http.Response, head string) error {
 		return malformed("its status line is", line)
 	}
 	code := line[9:12]
-	if !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) || code[0] == '0' || len(line) > 12 && line[12] != ' ' || !isValue(line[12:]) {
+	if !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) || code[0] == '0' || len(line) > 12 && line[12] != ' ' || !httpguts.ValidHeaderFieldValue(line[12:]) {
 		return malformed("its status line is", line)
 	}
 	res.StatusCode = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
@@ -73,7 +75,7 @@ func readFields(text string) (http.Header, error) {
 			return nil, malformed("its first header line begins with a space")
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) {
+		if !ok || !httpguts.ValidHeaderFieldName(name) {
 			return nil, malformed("it has a header line", line)
 		}
 		value = textproto.TrimString(value)
@@ -83,7 +85,7 @@ func readFields(text string) (http.Header, error) {
 			line, rest = cutLine(rest)
 			value += " " + textproto.TrimString(line)
 		}
-		if !isValue(value) {
+		if !httpguts.ValidHeaderFieldValue(value) {
 			return nil, malformed("it has a control character in the header", name)
 		}
 		text = rest

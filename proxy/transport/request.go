@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // scratch is the memory in which headers are written and read. It belongs to
@@ -39,7 +41,13 @@ func knownLength(req *http.Request) bool { return req.ContentLength > 0 }
 // request writes the request's header. Nothing of it may be taken for another
 // header line or another request, whatever the caller let through.
 func (s *scratch) request(req *http.Request) error {
-	target, host := req.RequestURI, req.Host
+	if req.URL == nil {
+		return errors.New("transport: a request without a URL")
+	}
+	method, target, host := req.Method, req.RequestURI, req.Host
+	if method == "" {
+		method = http.MethodGet
+	}
 	if target == "" {
 		target = req.URL.RequestURI()
 	}
@@ -47,7 +55,7 @@ func (s *scratch) request(req *http.Request) error {
 		host = req.URL.Host
 	}
 	switch {
-	case !isToken(req.Method):
+	case !httpguts.ValidHeaderFieldName(method):
 		return fmt.Errorf("transport: method %.40q", req.Method)
 	case !isTarget(target):
 		return fmt.Errorf("transport: request target %.40q", target)
@@ -56,7 +64,7 @@ func (s *scratch) request(req *http.Request) error {
 	case !hasBody(req) && req.ContentLength > 0:
 		return errors.New("transport: a length without a body")
 	}
-	b := append(s.b[:0], req.Method...)
+	b := append(s.b[:0], method...)
 	b = append(b, ' ')
 	b = append(b, target...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -89,8 +97,7 @@ func (s *scratch) request(req *http.Request) error {
 	}
 	s.sorted(req.Header)
 	for _, name := range s.keys {
-		switch name {
-		case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
+		if written(name) {
 			continue
 		}
 		if b, err = appendField(b, name, req.Header[name]); err != nil {
@@ -99,6 +106,24 @@ func (s *scratch) request(req *http.Request) error {
 	}
 	s.b = append(b, "\r\n"...)
 	return nil
+}
+
+// written knows the fields that have been written already, in any letters: a
+// second length is how a request becomes two.
+func written(name string) bool {
+	switch len(name) {
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Trailer"):
+		return strings.EqualFold(name, "Trailer")
+	case len("User-Agent"):
+		return name == "User-Agent"
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
+	}
+	return false
 }
 
 func (s *scratch) sorted(h http.Header) {
@@ -113,7 +138,7 @@ func (s *scratch) announce(b []byte, trailer http.Header) ([]byte, error) {
 	s.sorted(trailer)
 	b = append(b, "Trailer: "...)
 	for i, name := range s.keys {
-		if !isToken(name) || forbiddenTrailer(name) {
+		if !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(name) || !allValues(trailer[name]) {
 			return nil, fmt.Errorf("transport: trailer %.40q", name)
 		}
 		if i > 0 {
@@ -132,11 +157,11 @@ func forbiddenTrailer(name string) bool {
 
 // appendField writes the lines of one header field.
 func appendField(b []byte, name string, values []string) ([]byte, error) {
-	if !isToken(name) {
+	if !httpguts.ValidHeaderFieldName(name) {
 		return nil, fmt.Errorf("transport: header name %.40q", name)
 	}
 	for _, v := range values {
-		if !isValue(v) {
+		if !httpguts.ValidHeaderFieldValue(v) {
 			return nil, fmt.Errorf("transport: value of header %.40q", name)
 		}
 		b = append(b, name...)
@@ -147,34 +172,9 @@ func appendField(b []byte, name string, values []string) ([]byte, error) {
 	return b, nil
 }
 
-// tokens are the bytes of header names and methods (RFC 9110, section 5.6.2).
-var tokens = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = true, true
-	}
-	for _, c := range "!#$%&'*+-.^_`|~" {
-		t[c] = true
-	}
-	return t
-}()
-
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !tokens[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isValue tells header values: no control byte but the tab (RFC 9110, section
-// 5.5).
-func isValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+func allValues(values []string) bool {
+	for _, v := range values {
+		if !httpguts.ValidHeaderFieldValue(v) {
 			return false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"time"
 )
 
@@ -56,12 +58,33 @@ func New(c Config) *Transport {
 // CloseIdleConnections closes what waits for its next request.
 func (t *Transport) CloseIdleConnections() { t.pool.drain() }
 
-// RoundTrip sends a request and returns its reply once the header is there.
+// Interim sees the replies that come before the final one (RFC 9110, section
+// 15.2). Its error ends the exchange.
+type Interim interface {
+	Interim(code int, header http.Header) error
+}
+
+// RoundTrip makes a Transport an http.RoundTripper. Interim replies go to the
+// Got1xxResponse hook of httptrace.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.Got1xxResponse != nil {
+		return t.Exchange(req, traced(trace.Got1xxResponse))
+	}
+	return t.Exchange(req, nil)
+}
+
+type traced func(code int, header textproto.MIMEHeader) error
+
+func (f traced) Interim(code int, header http.Header) error {
+	return f(code, textproto.MIMEHeader(header))
+}
+
+// Exchange sends a request and returns its reply once the header is there.
 // The target is the request's RequestURI, byte for byte, or, without one, that
 // of its URL. Header lines are sent as they are, sorted by name; User-Agent is
-// not invented. Interim replies go to the Got1xxResponse hook of httptrace.
+// not invented. Replies before it go to interim, nil if nobody wants them.
 //
-// The request's body is closed once. When RoundTrip has failed, or the reply's
+// The request's body is closed once. When Exchange has failed, or the reply's
 // body was read to its end or closed, nobody reads it any more; therefore its
 // Close must make a Read that waits return.
 //
@@ -71,7 +94,7 @@ func (t *Transport) CloseIdleConnections() { t.pool.drain() }
 // the context's cause if it has ended, a *ReplyError if the app's reply makes
 // no sense, a net.Error with Timeout if the app was too slow, ErrClosed if it
 // hung up instead of replying, or that of the body or the connection.
-func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *Transport) Exchange(req *http.Request, interim Interim) (*http.Response, error) {
 	s := getScratch()
 	defer s.put()
 	err := s.request(req)
@@ -82,7 +105,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		reused := c.used
 		e := &exchange{t: t, c: c, req: req}
-		if err = e.run(s); err == nil {
+		if err = e.run(s, interim); err == nil {
 			return &e.res, nil
 		}
 		again := reused && !fresh && e.repeatable()

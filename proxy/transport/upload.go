@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type upload struct {
 	e    *exchange
 	done chan struct{} // closed when the body is neither read nor sent any more
 	err  error         // why it was not sent; to be read after done
+	// broke tells that the body itself failed.
+	broke atomic.Bool
 
 	// leave is closed, and answered is sent to, to end the wait for "100
 	// Continue": true lets the body go.
@@ -91,11 +94,6 @@ const (
 // pieces are lent out while a body flows.
 var pieces = sync.Pool{New: func() any { return new([chunkHead + pieceSize + 2]byte) }}
 
-// bodyError is a request that could not be sent because its own body failed.
-type bodyError struct{ error }
-
-func (b bodyError) Unwrap() error { return b.error }
-
 func (u *upload) send() error {
 	p := pieces.Get().(*[chunkHead + pieceSize + 2]byte)
 	defer pieces.Put(p)
@@ -127,9 +125,9 @@ func (u *upload) send() error {
 // broken ends an exchange whose body cannot be completed. The reader of the
 // reply must not wait for an app that waits for the rest.
 func (u *upload) broken(err error) error {
-	u.err = bodyError{err}
+	u.broke.Store(true)
 	u.e.c.cut()
-	return u.err
+	return err
 }
 
 // write sends n bytes, as a chunk if the length of the whole is not known.
