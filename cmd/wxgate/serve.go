@@ -45,6 +45,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	if opts == nil {
 		opts = &serveOptions{}
 	}
+	collectLess()
 	// The address comes first: it is the likeliest thing to be wrong, and a
 	// process that cannot listen should not touch the store.
 	browsers, err := listen(opts.browsers, "WXGATE_LISTEN", cfg.Listen.Value)

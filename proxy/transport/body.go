@@ -54,6 +54,9 @@ func (b *body) frame(e *exchange) error {
 			}
 			chunked = true
 			res.TransferEncoding = []string{"chunked"}
+			if err := announced(res); err != nil {
+				return err
+			}
 		}
 	}
 	res.Close = httpguts.HeaderValuesContainsToken(h["Connection"], "close") || res.ProtoMinor == 0 && !httpguts.HeaderValuesContainsToken(h["Connection"], "keep-alive")
@@ -72,7 +75,6 @@ func (b *body) frame(e *exchange) error {
 		delete(h, "Content-Length")
 		res.ContentLength = -1
 		b.kind, b.left, b.chunks = byChunks, -1, httputil.NewChunkedReader(e.c.br)
-		return announced(res)
 	case length == 0:
 	case length > 0:
 		b.kind, b.left = byLength, length

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +20,7 @@ type exchange struct {
 	res http.Response
 	up  *upload // nil: no body was begun
 
+	sent time.Time // the header of a request without a body
 	// unwatch ends the watch of the context, unless it has struck already.
 	unwatch func() bool
 	// nothing tells that a failed exchange left no trace at the app, silent
@@ -34,15 +36,26 @@ type exchange struct {
 	body body
 }
 
+// Watching a context costs more than many an app's whole reply. So a request
+// that cannot get stuck on its way out (its header fits into the buffer of the
+// socket, which is empty after an exchange) is watched only when its reply is
+// not here after a moment; for that long a cancelled one goes on.
+const (
+	unwatchedLife = 10 * time.Millisecond
+	unwatchedHead = 8 << 10
+)
+
 // run sends the request and reads the reply's header.
 func (e *exchange) run(s *scratch, interim Interim) error {
-	if ctx := e.req.Context(); ctx.Done() != nil {
-		e.unwatch = context.AfterFunc(ctx, e.c.cut)
-	}
 	if hasBody(e.req) {
 		e.c.SetReadDeadline(time.Time{})
+		e.watch()
 	} else {
-		e.awaitHeader()
+		e.sent = time.Now()
+		e.c.SetReadDeadline(e.sent.Add(unwatchedLife))
+		if len(s.b) > unwatchedHead {
+			e.watch()
+		}
 	}
 	n, err := e.c.Write(s.b)
 	if err != nil {
@@ -58,14 +71,36 @@ func (e *exchange) run(s *scratch, interim Interim) error {
 	return nil
 }
 
-// awaitHeader starts the time that the app has for its header.
-func (e *exchange) awaitHeader() {
+// watch makes the end of the context the end of the connection, if it does not
+// already.
+func (e *exchange) watch() {
+	if ctx := e.req.Context(); e.unwatch == nil && ctx.Done() != nil {
+		e.unwatch = context.AfterFunc(ctx, e.c.cut)
+	}
+}
+
+// patient goes over from the first moment to the whole time that the app has.
+func (e *exchange) patient() {
+	if hasBody(e.req) {
+		return
+	}
+	e.watch()
+	limit := time.Time{}
+	if e.t.cfg.HeaderTimeout > 0 {
+		limit = e.sent.Add(e.t.cfg.HeaderTimeout)
+	}
+	e.c.SetReadDeadline(limit)
+}
+
+// uploaded starts the time that the app has for its header after a body.
+func (e *exchange) uploaded() {
+	if e.t.cfg.HeaderTimeout <= 0 {
+		return
+	}
+	e.c.SetWriteDeadline(time.Time{})
 	e.deadlines.Lock()
 	defer e.deadlines.Unlock()
-	if hasBody(e.req) && e.t.cfg.HeaderTimeout > 0 {
-		e.c.SetWriteDeadline(time.Time{})
-	}
-	if !e.answered && e.t.cfg.HeaderTimeout > 0 {
+	if !e.answered {
 		e.c.SetReadDeadline(time.Now().Add(e.t.cfg.HeaderTimeout))
 	}
 }
@@ -76,9 +111,8 @@ func (e *exchange) reason(err error) error {
 		<-e.up.done
 		return e.up.err // and therefore the connection was closed
 	}
-	var slow net.Error
 	switch {
-	case errors.As(err, &slow) && slow.Timeout():
+	case isTimeout(err):
 		return slowError{e.t.cfg.HeaderTimeout}
 	case e.silent && err == io.EOF:
 		return ErrClosed
@@ -86,6 +120,11 @@ func (e *exchange) reason(err error) error {
 		return malformed("it ended in its header")
 	}
 	return err
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // repeatable reports that sending a failed request again does no harm: the app
@@ -107,9 +146,17 @@ func (e *exchange) repeatable() bool {
 
 // reply reads headers until the final one.
 func (e *exchange) reply(s *scratch, interim Interim) error {
-	if _, err := e.c.br.Peek(1); err != nil {
+	_, err := e.c.br.Peek(1)
+	if isTimeout(err) && !hasBody(e.req) {
+		e.patient()
+		_, err = e.c.br.Peek(1)
+	}
+	if err != nil {
 		e.silent = true
 		return err
+	}
+	if here, _ := e.c.br.Peek(e.c.br.Buffered()); !bytes.Contains(here, []byte("\r\n\r\n")) {
+		e.patient()
 	}
 	for budget := e.t.cfg.MaxHeader; ; {
 		head, err := s.head(e.c.br, budget)
@@ -129,6 +176,7 @@ func (e *exchange) reply(s *scratch, interim Interim) error {
 		if code >= 200 {
 			break
 		}
+		e.patient()
 		budget -= len(head)
 		if code == http.StatusContinue && e.up != nil {
 			e.up.answer(true)
@@ -165,6 +213,7 @@ func (e *exchange) begin() error {
 		return nil
 	}
 	if e.body.left < 0 || e.body.left > int64(e.c.br.Buffered()) {
+		e.watch()
 		e.c.SetReadDeadline(time.Time{})
 	}
 	e.res.Body = &e.body

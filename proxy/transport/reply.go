@@ -78,13 +78,13 @@ func readFields(text string) (http.Header, error) {
 		if !ok || !httpguts.ValidHeaderFieldName(name) {
 			return nil, malformed("it has a header line", line)
 		}
-		value = textproto.TrimString(value)
 		// A line that begins with a space continues the one before (RFC 9112,
 		// section 5.2).
 		for rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
 			line, rest = cutLine(rest)
-			value += " " + textproto.TrimString(line)
+			value = textproto.TrimString(value) + " " + textproto.TrimString(line)
 		}
+		value = textproto.TrimString(value)
 		if !httpguts.ValidHeaderFieldValue(value) {
 			return nil, malformed("it has a control character in the header", name)
 		}

@@ -90,7 +90,7 @@ func (s *scratch) request(req *http.Request) error {
 		b = append(b, "Content-Length: 0\r\n"...) // RFC 9110, section 8.6
 	}
 	var err error
-	if hasBody(req) && len(req.Trailer) > 0 {
+	if hasBody(req) && !knownLength(req) && len(req.Trailer) > 0 {
 		if b, err = s.announce(b, req.Trailer); err != nil {
 			return err
 		}

@@ -97,7 +97,10 @@ func (f traced) Interim(code int, header http.Header) error {
 func (t *Transport) Exchange(req *http.Request, interim Interim) (*http.Response, error) {
 	s := getScratch()
 	defer s.put()
-	err := s.request(req)
+	err := context.Cause(req.Context())
+	if err == nil {
+		err = s.request(req)
+	}
 	for fresh := false; err == nil; fresh = true {
 		var c *conn
 		if c, err = t.pool.get(req.Context(), fresh); err != nil {

@@ -47,7 +47,7 @@ func (u *upload) run() {
 		u.err = u.send()
 	}
 	u.closeBody()
-	u.e.awaitHeader()
+	u.e.uploaded()
 }
 
 func (u *upload) closeBody() { u.closing.Do(func() { u.e.req.Body.Close() }) }
@@ -102,6 +102,11 @@ func (u *upload) send() error {
 		space := p[chunkHead : chunkHead+pieceSize]
 		if knownLength(req) {
 			space = space[:min(int64(len(space)), left)]
+		}
+		select {
+		case <-u.leave:
+			return errUnwanted
+		default:
 		}
 		n, err := req.Body.Read(space)
 		left -= int64(n)
@@ -201,5 +206,5 @@ func (u *upload) over() bool {
 // expects reports that the client holds its body back until the app wants it.
 func expects(req *http.Request) bool {
 	v := req.Header["Expect"]
-	return len(v) == 1 && strings.EqualFold(v[0], "100-continue")
+	return len(v) == 1 && req.ProtoAtLeast(1, 1) && strings.EqualFold(v[0], "100-continue")
 }
