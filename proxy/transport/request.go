@@ -16,8 +16,13 @@ import (
 // scratch is the memory in which headers are written and read. It belongs to
 // one exchange until its reply's header is there.
 type scratch struct {
-	b    []byte
-	keys []string
+	b      []byte
+	fields []field
+}
+
+type field struct {
+	name   string
+	values []string
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{b: make([]byte, 0, 2<<10)} }}
@@ -29,7 +34,7 @@ const maxScratch = 16 << 10
 
 func (s *scratch) put() {
 	if cap(s.b) <= maxScratch {
-		clear(s.keys)
+		clear(s.fields)
 		scratches.Put(s)
 	}
 }
@@ -96,11 +101,11 @@ func (s *scratch) request(req *http.Request) error {
 		}
 	}
 	s.sorted(req.Header)
-	for _, name := range s.keys {
-		if written(name) {
+	for _, f := range s.fields {
+		if written(f.name) {
 			continue
 		}
-		if b, err = appendField(b, name, req.Header[name]); err != nil {
+		if b, err = appendField(b, f.name, f.values); err != nil {
 			return err
 		}
 	}
@@ -127,24 +132,24 @@ func written(name string) bool {
 }
 
 func (s *scratch) sorted(h http.Header) {
-	s.keys = s.keys[:0]
-	for name := range h {
-		s.keys = append(s.keys, name)
+	s.fields = s.fields[:0]
+	for name, values := range h {
+		s.fields = append(s.fields, field{name, values})
 	}
-	slices.Sort(s.keys)
+	slices.SortFunc(s.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 }
 
 func (s *scratch) announce(b []byte, trailer http.Header) ([]byte, error) {
 	s.sorted(trailer)
 	b = append(b, "Trailer: "...)
-	for i, name := range s.keys {
-		if !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(name) || !allValues(trailer[name]) {
-			return nil, fmt.Errorf("transport: trailer %.40q", name)
+	for i, f := range s.fields {
+		if !httpguts.ValidHeaderFieldName(f.name) || forbiddenTrailer(f.name) || !allValues(f.values) {
+			return nil, fmt.Errorf("transport: trailer %.40q", f.name)
 		}
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, name...)
+		b = append(b, f.name...)
 	}
 	return append(b, "\r\n"...), nil
 }

@@ -155,9 +155,9 @@ func (u *upload) end() error {
 	s := getScratch()
 	defer s.put()
 	s.sorted(u.e.req.Trailer)
-	for _, name := range s.keys {
+	for _, f := range s.fields {
 		var err error
-		if b, err = appendField(b, name, u.e.req.Trailer[name]); err != nil {
+		if b, err = appendField(b, f.name, f.values); err != nil {
 			return u.broken(err)
 		}
 	}
