@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"cmd/wxgate/clawmachine": {},
 	"deploy/claw-app":        {},
 	"cmd/fakewechat":         {"wechat/wechattest", "yunxin/yunxintest"},
+	"cmd/bench":              {"identity", "session", "session/redisstore", "wechat/wechattest"},
 	"proxy":                  {"proxy/transport", "session", "identity", "wechat", "wechat/component", "yunxin"},
 	"proxy/transport":        {},
 	"session":                {},
