@@ -169,7 +169,7 @@ func TestResolveLostReplies(t *testing.T) {
 }
 
 // A first login dies between the unionid's entry and the account's; then the person comes silently and gets another user. Once the
-// unionid is known again the two are one, and both ids lead to it.
+// unionid is known again the two are one, which is the user that the person was told.
 func TestResolveUnfinishedFirstLogin(t *testing.T) {
 	d, s := newTestDirectory()
 	s.hook = func(op, key string) outcome {
@@ -185,14 +185,14 @@ func TestResolveUnfinishedFirstLogin(t *testing.T) {
 	unfinished := s.value("n:default/u-an")
 	silent := mustResolve(t, d, login("an", 1, false))
 	r := mustResolve(t, d, login("an", 1, true).after(time.Hour))
-	if r.Conflict || r.User.ID != unfinished || r.Merged != silent.User.ID {
-		t.Errorf("got %+v, want user %s with %s merged into it", r, unfinished, silent.User.ID)
+	if r.Conflict || r.User.ID != silent.User.ID || r.Merged != unfinished {
+		t.Errorf("got %+v, want user %s with %s merged into it", r, silent.User.ID, unfinished)
 	}
-	u, found, err := d.User(t.Context(), silent.User.ID)
-	if err != nil || !found || u.ID != unfinished {
-		t.Errorf("the id that was handed out leads to %+v, %v, %v", u, found, err)
+	u, found, err := d.User(t.Context(), unfinished)
+	if err != nil || !found || u.ID != silent.User.ID {
+		t.Errorf("the id that nobody was told leads to %+v, %v, %v", u, found, err)
 	}
-	checkIndexed(t, d, s, login("an", 1, true), unfinished)
+	checkIndexed(t, d, s, login("an", 1, true), silent.User.ID)
 }
 
 func TestResolveCancelled(t *testing.T) {

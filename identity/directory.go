@@ -13,6 +13,9 @@ import (
 // Absence is a boolean, err only means that the store could not answer. A lifetime of 0 means for ever; users have no other.
 type Store interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
+	// GetMany reads several keys in one round trip, in their order; nil stands for an absent one. There need be no moment at which
+	// all of it was true.
+	GetMany(ctx context.Context, keys ...string) (values [][]byte, err error)
 	// Create stores only if the key is absent.
 	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (created bool, err error)
 	// Replace stores only if the present value equals old.

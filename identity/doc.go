@@ -10,7 +10,7 @@
 //     true. Both sides live here so that no name can be added to one and forgotten in the other.
 //
 // It refuses to know HTTP beyond header maps, how a login happens, what a session is, and which database keeps the records: it
-// asks for the four operations of [Store] and relies on each of them being atomic for a single key, nothing more.
+// asks for the few operations of [Store] and relies on each of them being atomic for a single key, nothing more.
 //
 // # How users are kept
 //

@@ -21,12 +21,31 @@ func (e entry) owned() bool { return e.owner.user != nil }
 // lookup reads an index entry and the user it leads to: one read if absent, else two, and a third if the record does not say the same. An entry of a user that was merged
 // away is pointed to the survivor. An entry without a record means that the store lost data, since records are written first.
 func (d *Directory) lookup(ctx context.Context, key string, at time.Time) (entry, error) {
-	e := entry{key: key}
-	value, found, err := d.store.Get(ctx, key)
+	value, _, err := d.store.Get(ctx, key)
 	if err != nil {
-		return e, fmt.Errorf("identity: reading an index entry: %w", err)
+		return entry{key: key}, fmt.Errorf("identity: reading an index entry: %w", err)
 	}
-	if !found {
+	return d.leads(ctx, key, value, at)
+}
+
+// looks reads the entries that a login is about in one round trip: the account's, with its user, and the mere value of the unionid's.
+func (d *Directory) looks(ctx context.Context, l Login) (account entry, union []byte, err error) {
+	keys := l.Keys()
+	values, err := d.store.GetMany(ctx, keys...)
+	if err != nil {
+		return account, nil, fmt.Errorf("identity: reading index entries: %w", err)
+	}
+	if len(keys) > 1 {
+		union = values[1]
+	}
+	account, err = d.leads(ctx, keys[0], values[0], l.At)
+	return account, union, err
+}
+
+// leads is lookup where the entry was read already; nil is an absent one.
+func (d *Directory) leads(ctx context.Context, key string, value []byte, at time.Time) (entry, error) {
+	e := entry{key: key}
+	if value == nil {
 		return e, nil
 	}
 	e.value = string(value)

@@ -82,6 +82,9 @@ func NewHeaders(id Identity, plain bool) Headers {
 	return h
 }
 
+// Len is how many headers Apply sets, so that a map can be made in the right size.
+func (h Headers) Len() int { return len(h.list) }
+
 // Apply sets the headers. It allocates nothing beyond what the map itself may need to grow, because the values are shared by all
 // requests: they may be replaced in dst but must not be written into. Call [Strip] first, on the same map.
 func (h Headers) Apply(dst http.Header) {

@@ -40,6 +40,10 @@ func (g *gate) Get(ctx context.Context, key string) (v []byte, found bool, err e
 	return v, found, err
 }
 
+func (g *gate) GetMany(ctx context.Context, keys ...string) ([][]byte, error) {
+	return oneByOne(ctx, g, keys)
+}
+
 func (g *gate) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (ok bool, err error) {
 	err = g.pass(func() error { ok, err = g.Store.Create(ctx, key, value, ttl); return err })
 	return ok, err

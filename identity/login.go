@@ -62,6 +62,16 @@ func (d *Directory) check(l Login) (Login, error) {
 	return l, nil
 }
 
+// Keys are the index entries that decide about a login: the account's and, with a unionid, that one's. [Directory.Resolve] reads them
+// first, in one round trip.
+func (l Login) Keys() []string {
+	keys := []string{accountKey(l.AppID, l.OpenID)}
+	if l.UnionID != "" {
+		keys = append(keys, unionKey(l.Platform, l.UnionID))
+	}
+	return keys
+}
+
 // visibleASCII accepts what may stand in keys and header values without any doubt about its reading.
 func visibleASCII(s string) bool {
 	for i := range len(s) {

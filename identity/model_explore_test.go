@@ -36,6 +36,7 @@ type report struct {
 	errs  []error     // by program
 	bad   string      // what a program saw and must not see
 	same  [][2]string // ids that a program was told to be one user
+	told  []string    // ids that logins were answered with, by program; empty where it is not kept
 }
 
 // user follows merges, for checks.
@@ -154,7 +155,7 @@ func (e *explorer) run(ctx context.Context) (more bool, problem string) {
 	for name, due := range e.base.queue.due {
 		s.queue.due[name] = maps.Clone(due)
 	}
-	r := &report{ctx: ctx, stage: s, errs: make([]error, len(e.scene.cast))}
+	r := &report{ctx: ctx, stage: s, errs: make([]error, len(e.scene.cast)), told: make([]string, len(e.scene.cast))}
 	for i, play := range e.scene.cast {
 		n := 0
 		s.enter(fmt.Sprint(i), func(a *actor) {
@@ -190,7 +191,7 @@ func (e *explorer) run(ctx context.Context) (more bool, problem string) {
 		}
 		a.step(proceed)
 	}
-	if end := maphash.String(seed, fmt.Sprint(s.content(), r.errs, r.bad)); !e.ends[end] {
+	if end := maphash.String(seed, fmt.Sprint(s.content(), r.errs, r.bad, r.told)); !e.ends[end] {
 		e.ends[end] = true
 		if problem := e.judge(r, e.killed); problem != "" {
 			return false, fmt.Sprintf("%s: %s%v", e.scene.name, problem, s)

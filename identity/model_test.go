@@ -184,6 +184,10 @@ func (a *actor) Get(ctx context.Context, key string) (v []byte, found bool, err 
 	return v, found, err
 }
 
+func (a *actor) GetMany(ctx context.Context, keys ...string) ([][]byte, error) {
+	return oneByOne(ctx, a, keys)
+}
+
 func (a *actor) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (ok bool, err error) {
 	err = a.do("create", key, func() (string, error) {
 		ok, err = a.stage.store.Create(ctx, key, value, ttl)

@@ -157,7 +157,7 @@ func TestNoticesOfAnUnfinishedUser(t *testing.T) {
 		{"another account by the unionid", []Login{y}, []string{"user.created aaaae o-an-1", "user.linked aaaae o-an-2"}, false},
 		{"a silent login", []Login{silent}, []string{"user.created aaaai o-an-1"}, true},
 		{"a silent login and then the unionid", []Login{silent, x}, []string{
-			"user.created aaaae o-an-1", "user.created aaaai o-an-1", "user.merged aaaae from aaaai into aaaae",
+			"user.created aaaai o-an-1", "user.created aaaae o-an-1", "user.merged aaaai from aaaae into aaaai",
 		}, false},
 		{"another account by the unionid, and a silent login", []Login{silent, y}, []string{"user.created aaaae o-an-1", "user.linked aaaae o-an-2"}, false},
 	} {

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -34,17 +33,21 @@ var errAgain = errors.New("identity: lost a step to a competing login")
 // So a program that dies between any two steps leaves either a record that nothing points to, or a step that the next login
 // of that person takes.
 //
-// Store operations, when nobody competes:
+// First logins of one account are told one id, however many arrive at one moment, with and without a unionid, and whichever of them
+// die: the account's entry decides, and a user that has the unionid but was never anybody's answer is merged into the account's. An
+// account that comes silently while another account of the person comes with the unionid is merged later: nothing tells that
+// they are one until the unionid comes for both.
+//
+// Round trips to the store, when nobody competes:
 //
 //	returning, nothing new           2 reads
 //	returning, an hour later         2 reads, 1 write
-//	returning, unionid just learned  3 reads, 2 writes
+//	returning, unionid just learned  2 reads, 2 writes
 //	first login without unionid      1 read,  2 writes
-//	first login with unionid         2 reads, 3 writes
-//	new account of a known unionid   3 reads, 2 writes
-//	conflict                         4 reads
-//	conflict                         4 reads
-//	merge of two users               14 reads, 4 writes
+//	first login with unionid         1 read,  3 writes
+//	new account of a known unionid   2 reads, 2 writes
+//	conflict                         3 reads
+//	merge of two users               13 reads, 4 writes
 //
 // Errors: [ErrLogin], [ErrRecord], [ErrContended], or what the store says. After an error nothing can be said about what was written;
 // calling again with the same login is always safe.
@@ -80,11 +83,11 @@ func (d *Directory) Learn(ctx context.Context, login Login) (r Resolution, known
 	l.told = true
 	merged := ""
 	err = again(func() error {
-		e, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
-		if known = e.owned(); err != nil || !known {
+		account, union, err := d.looks(ctx, l)
+		if known = account.owned(); err != nil || !known {
 			return err
 		}
-		r, err = d.known(ctx, l, e, &merged)
+		r, err = d.known(ctx, l, account, union, &merged)
 		return err
 	})
 	r.tellMerged(merged)
@@ -122,16 +125,16 @@ func (d *Directory) straighten(ctx context.Context, l Login) error {
 
 // attempt is one pass through the decision. Every path either finishes or returns errAgain after somebody else made progress.
 func (d *Directory) attempt(ctx context.Context, l Login, merged *string) (Resolution, error) {
-	account, err := d.lookup(ctx, accountKey(l.AppID, l.OpenID), l.At)
+	account, owner, err := d.looks(ctx, l)
 	if err != nil {
 		return Resolution{}, err
 	}
 	if account.owned() {
-		return d.known(ctx, l, account, merged)
+		return d.known(ctx, l, account, owner, merged)
 	}
 	var union entry
 	if l.UnionID != "" {
-		if union, err = d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At); err != nil {
+		if union, err = d.leads(ctx, unionKey(l.Platform, l.UnionID), owner, l.At); err != nil {
 			return Resolution{}, err
 		}
 		if union.owned() {
@@ -141,12 +144,12 @@ func (d *Directory) attempt(ctx context.Context, l Login, merged *string) (Resol
 	return d.create(ctx, l, account, union)
 }
 
-// known serves a login whose account has a user.
-func (d *Directory) known(ctx context.Context, l Login, account entry, merged *string) (Resolution, error) {
+// known serves a login whose account has a user. owner is what the unionid's entry holds.
+func (d *Directory) known(ctx context.Context, l Login, account entry, owner []byte, merged *string) (Resolution, error) {
 	takeUnionid, claimed, conflict := false, false, false
 	user := account.owner.user
 	if l.UnionID != "" && user.Unionids[l.Platform] != l.UnionID {
-		union, err := d.lookup(ctx, unionKey(l.Platform, l.UnionID), l.At)
+		union, err := d.leads(ctx, unionKey(l.Platform, l.UnionID), owner, l.At)
 		if err != nil {
 			return Resolution{}, err
 		}
@@ -167,10 +170,14 @@ func (d *Directory) known(ctx context.Context, l Login, account entry, merged *s
 			conflict = true
 		default:
 			evidence := Event{Time: l.At, Channel: l.Channel, AppID: l.AppID, OpenID: l.OpenID, Platform: l.Platform, UnionID: l.UnionID}
-			if err := d.unite(ctx, union.owner, account.owner, evidence); err != nil {
+			into, from := union.owner, account.owner
+			if union.owner.user.untold(l) {
+				into, from = from, into
+			}
+			if err := d.unite(ctx, into, from, evidence); err != nil {
 				return Resolution{}, err
 			}
-			*merged = user.ID
+			*merged = from.user.ID
 			return Resolution{}, errAgain
 		}
 	}
@@ -214,76 +221,6 @@ func (d *Directory) join(ctx context.Context, l Login, account, union entry) (Re
 	}
 	user, err := d.link(ctx, l, union.owner, true)
 	return Resolution{User: user, Linked: true}, err
-}
-
-// create makes a new user.
-func (d *Directory) create(ctx context.Context, l Login, account, union entry) (Resolution, error) {
-	id := d.newID()
-	if !ValidID(id) {
-		return Resolution{}, errors.New("identity: the configured NewID made an invalid id")
-	}
-	u := &User{ID: id, Status: StatusActive, CreatedAt: l.At}
-	u.Accounts = []Account{{l.Channel, l.AppID, l.OpenID, l.At, l.At}}
-	u.Profile = l.Profile
-	created := Event{Time: l.At, Type: EventCreated, Channel: l.Channel, AppID: l.AppID, OpenID: l.OpenID}
-	if l.UnionID != "" {
-		u.Unionids = map[string]string{l.Platform: l.UnionID}
-		created.Platform, created.UnionID = l.Platform, l.UnionID
-	}
-	u.AddEvent(created)
-	notice, err := d.newNotice(ctx, NoticeCreated, id, l.At)
-	if err != nil {
-		return Resolution{}, err
-	}
-	notice.Account = &NoticeFrom{l.Channel, l.AppID, l.OpenID}
-	u.post(notice)
-	raw, err := encodeUser(u)
-	if err != nil {
-		return Resolution{}, err
-	}
-	// Create, not Put: whatever NewID returns, nobody's record is overwritten.
-	fresh, err := d.store.Create(ctx, userKey(id), raw, 0)
-	if err != nil {
-		return Resolution{}, fmt.Errorf("identity: writing a new user: %w", err)
-	}
-	if !fresh {
-		return Resolution{}, errAgain
-	}
-	first := account
-	if l.UnionID != "" {
-		first = union
-	}
-	won, err := d.claim(ctx, first, id)
-	if err != nil {
-		return Resolution{}, err
-	}
-	if !won {
-		return Resolution{}, d.discard(ctx, first.key, id)
-	}
-	if l.UnionID != "" {
-		if won, err = d.claim(ctx, account, id); err != nil {
-			return Resolution{}, err
-		}
-		if !won {
-			return Resolution{}, errAgain
-		}
-	}
-	return Resolution{User: u, Created: true}, nil
-}
-
-// discard deletes the record of a user that lost the first entry it tried to get, so that nothing ever pointed to it. It reads the entry
-// before: a store client that repeats a Create whose answer got lost reports failure although the entry is ours.
-func (d *Directory) discard(ctx context.Context, key, id string) error {
-	winner, found, err := d.store.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("identity: reading an index entry: %w", err)
-	}
-	if !found || string(winner) != id {
-		if err := d.store.Delete(ctx, userKey(id)); err != nil {
-			return fmt.Errorf("identity: deleting an unused user: %w", err)
-		}
-	}
-	return errAgain
 }
 
 // touch writes into the record what the login brought, if anything is worth a write.

@@ -75,6 +75,33 @@ func (s *memStore) Get(ctx context.Context, key string) (value []byte, found boo
 	return value, found, err
 }
 
+// GetMany is one read.
+func (s *memStore) GetMany(ctx context.Context, keys ...string) (values [][]byte, err error) {
+	values = make([][]byte, len(keys))
+	_, err = s.do(ctx, "get", keys[0], func() bool {
+		for i, key := range keys {
+			values[i] = bytes.Clone(s.m[key])
+		}
+		return true
+	})
+	return values, err
+}
+
+// oneByOne reads many keys as stores do that have no other way. The scheduled stores of the tests do so, too: anything can happen
+// between two of the reads.
+func oneByOne(ctx context.Context, s interface {
+	Get(ctx context.Context, key string) ([]byte, bool, error)
+}, keys []string) (values [][]byte, err error) {
+	for _, key := range keys {
+		value, _, err := s.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
 func (s *memStore) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
 	return s.do(ctx, "create", key, func() bool {
 		if _, ok := s.m[key]; ok || ttl != 0 {

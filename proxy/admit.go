@@ -106,15 +106,25 @@ func (s *Server) toLogin(v *visit, q loginQuery) {
 // redirect answers with a Location that is never kept: some WebViews hold on
 // to redirects for hours.
 func (s *Server) redirect(v *visit, status int, location string) {
-	noStore(v.Header())
-	v.Header().Set("Location", location)
-	v.Header().Set("Content-Length", "0")
+	h := v.Header()
+	noStore(h)
+	h["Location"] = []string{location}
+	h["Content-Length"] = noLength
 	v.WriteHeader(status)
 }
 
+// Values of headers that many answers share. Nobody writes into a header's
+// values: they are replaced, or appended to, and with room for one only an
+// append copies.
+var (
+	noStoreValue    = []string{"no-store"}
+	noReferrerValue = []string{"no-referrer"}
+	noLength        = []string{"0"}
+)
+
 func noStore(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h["Cache-Control"] = noStoreValue
+	h["Referrer-Policy"] = noReferrerValue
 }
 
 // isNavigation reports that a person is waiting for a page, by Fetch Metadata

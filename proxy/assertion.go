@@ -19,6 +19,11 @@ func (c *sessions) signed(l, old *live) (*live, error) {
 		return nil, err
 	}
 	l.content = string(content)
+	if im := c.s.im; !im.dynamic() {
+		if token := im.tokenFor(l.user); token != "" {
+			l.imToken = []string{token}
+		}
+	}
 	if old != nil && old.session != nil && old.content == l.content && c.now().Add(cacheLife).Before(old.resignAt) {
 		l.headers, l.resignAt = old.headers, old.resignAt
 		return l, nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,12 +16,12 @@ import (
 	"wxgate/identity"
 	"wxgate/session"
 	"wxgate/session/boltstore"
+	"wxgate/wechat"
 )
 
-// benchGate is a gateway for benchmarks: no log, no simulators, a session in
-// its store, and an app that answers two bytes on a goroutine per connection.
-func benchGate(b *testing.B) (g *Server, cookie string) {
-	b.Helper()
+// leanApp answers two bytes to requests without a body, on a goroutine per
+// connection and without an allocation of its own.
+func leanApp(b testing.TB) *url.URL {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -34,15 +35,26 @@ func benchGate(b *testing.B) (g *Server, cookie string) {
 			}
 			go func() {
 				defer c.Close()
+				answer := []byte(rawOK)
 				for br := bufio.NewReader(c); ; {
-					if _, err := readRaw(br); err != nil {
+					line, err := br.ReadSlice('\n')
+					if err == nil && len(line) == len("\r\n") {
+						_, err = c.Write(answer)
+					}
+					if err != nil {
 						return
 					}
-					io.WriteString(c, rawOK)
 				}
 			}()
 		}
 	}()
+	return &url.URL{Scheme: "http", Host: ln.Addr().String()}
+}
+
+// benchGate is a gateway for benchmarks: it writes its log into nothing, has a
+// session in its store, and an app that costs next to nothing.
+func benchGate(b testing.TB) (g *Server, cookie string) {
+	b.Helper()
 	store, err := boltstore.Open(filepath.Join(b.TempDir(), "wxgate.db"), boltstore.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -57,7 +69,7 @@ func benchGate(b *testing.B) (g *Server, cookie string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	users := identity.NewDirectory(identity.DirectoryConfig{Store: store})
+	users := identity.NewDirectory(identity.DirectoryConfig{Store: store, Queue: store})
 	res, err := users.Resolve(b.Context(), identity.Login{Platform: "default", Channel: identity.ChannelMP, AppID: testAppID, OpenID: "o1", At: time.Now()})
 	if err != nil {
 		b.Fatal(err)
@@ -67,9 +79,10 @@ func benchGate(b *testing.B) (g *Server, cookie string) {
 		b.Fatal(err)
 	}
 	g, err = New(Config{
-		PublicURL: &url.URL{Scheme: "https", Host: "play.example.com"}, Upstreams: []Upstream{{Prefix: "/", URL: &url.URL{Scheme: "http", Host: ln.Addr().String()}}},
+		PublicURL: &url.URL{Scheme: "https", Host: "play.example.com"}, Upstreams: []Upstream{{Prefix: "/", URL: leanApp(b)}},
 		UpstreamTimeout: time.Minute, Rules: mustRules(b, "public /assets/; deny /host/"), LoginRate: Rate{N: 60, Per: time.Minute},
-		Sessions: sessions, Users: users, Signer: signer, PlainHeaders: true, Ping: store.Ping, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics("bench", "go"),
+		WeChat: wechat.New(wechat.Config{}), MP: wechat.App{ID: testAppID, Secret: testSecret}, Platform: "default",
+		Sessions: sessions, Users: users, Queue: store, Signer: signer, PlainHeaders: true, Ping: store.Ping, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)), Metrics: NewMetrics("bench", "go"),
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -87,8 +100,21 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 
-func benchRequest(b *testing.B, fields ...string) *http.Request {
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET /room/7?seat=1 HTTP/1.1\r\nHost: play.example.com\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n")))
+// weChatHeader is what WeChat's browser on Android sends with a request, apart
+// from what says whether it is a page or a script's call.
+const weChatHeader = "Host: play.example.com\r\nConnection: keep-alive\r\nUser-Agent: " + android + "\r\n" +
+	"Accept-Encoding: gzip, deflate\r\nAccept-Language: zh-CN,zh;q=0.9,en-US;q=0.8\r\nX-Requested-With: com.tencent.mm\r\n" +
+	`Sec-Ch-Ua: "Android WebView";v="111", "Not(A:Brand";v="8"` + "\r\nSec-Ch-Ua-Mobile: ?1\r\nSec-Ch-Ua-Platform: \"Android\"\r\n" +
+	"Referer: https://play.example.com/room/7\r\n"
+
+const (
+	callHeader = weChatHeader + "Accept: */*\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n"
+	pageHeader = weChatHeader + "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\nUpgrade-Insecure-Requests: 1\r\n" +
+		"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
+)
+
+func benchRequest(b testing.TB, header string) *http.Request {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET /room/7?seat=1 HTTP/1.1\r\n" + header + "\r\n")))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,28 +122,126 @@ func benchRequest(b *testing.B, fields ...string) *http.Request {
 	return r
 }
 
-func benchServe(b *testing.B, g *Server, r *http.Request, want int) {
+// benchEach hands f the request again and again as it was at first, and a
+// writer with an empty header. What it does itself allocates nothing.
+func benchEach(b *testing.B, r *http.Request, f func(w *sink, r *http.Request)) {
+	header := r.Header.Clone()
+	out := sink{header: http.Header{}}
 	b.ReportAllocs()
-	header := r.Header
 	for b.Loop() {
-		out := sink{header: http.Header{}}
-		r.Header = header.Clone() // the server would have made a new one
-		g.ServeHTTP(&out, r)
-		if out.status != want {
-			b.Fatalf("status %d", out.status)
-		}
+		clear(r.Header)
+		maps.Copy(r.Header, header)
+		clear(out.header)
+		out.status = 0
+		f(&out, r)
 	}
+}
+
+func benchServe(b *testing.B, g *Server, r *http.Request, want int) {
+	benchEach(b, r, func(w *sink, r *http.Request) {
+		if g.ServeHTTP(w, r); w.status != want {
+			b.Fatalf("status %d", w.status)
+		}
+	})
 }
 
 // BenchmarkForward is a small reply to a request with a session that is in the
 // cache: the hot path, without the front listener.
 func BenchmarkForward(b *testing.B) {
 	g, cookie := benchGate(b)
-	benchServe(b, g, benchRequest(b, "Cookie: a=1; "+cookie, "User-Agent: "+iPhone, "Accept: */*", "Accept-Language: zh-CN"), http.StatusOK)
+	benchServe(b, g, benchRequest(b, callHeader+"Cookie: a=1; "+cookie+"\r\n"), http.StatusOK)
 }
 
 // BenchmarkRedirectToLogin is what an anonymous page visit costs.
 func BenchmarkRedirectToLogin(b *testing.B) {
 	g, _ := benchGate(b)
-	benchServe(b, g, benchRequest(b, "User-Agent: "+iPhone, "Accept: text/html,*/*;q=0.8"), http.StatusFound)
+	benchServe(b, g, benchRequest(b, pageHeader), http.StatusFound)
+}
+
+// steps takes a request with a session all the way but to the app and back.
+func (s *Server) steps(t testing.TB, w http.ResponseWriter, r *http.Request) {
+	v := s.begin(w, r)
+	asked := s.question(r)
+	identity.Strip(r.Header)
+	keepWebSocketOnly(r.Header)
+	p, err := s.locate(v)
+	if asked != nil || p != nil || err != nil || reserved(v.path) {
+		t.Fatal(asked, p, err)
+	}
+	d, p, err := s.judge(v)
+	if p != nil || err != nil || v.live == nil || s.renew(v, v.live) {
+		t.Fatal(p, err)
+	}
+	withhold(r.Header)
+	s.tell(v, r.Header)
+	s.identify(v, r.Header, d.token)
+	v.outcome, v.status = outcomeForwarded, http.StatusOK
+	s.end(v)
+}
+
+// BenchmarkSteps is BenchmarkForward without the way to the app and back.
+func BenchmarkSteps(b *testing.B) {
+	g, cookie := benchGate(b)
+	benchEach(b, benchRequest(b, callHeader+"Cookie: a=1; "+cookie+"\r\n"), func(w *sink, r *http.Request) { g.steps(b, w, r) })
+}
+
+func BenchmarkBegin(b *testing.B) {
+	g, _ := benchGate(b)
+	r := benchRequest(b, callHeader)
+	b.ReportAllocs()
+	for b.Loop() {
+		g.begin(nil, r)
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	g, cookie := benchGate(b)
+	r := benchRequest(b, callHeader+"Cookie: a=1; "+cookie+"\r\n")
+	v := g.begin(nil, r)
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, err := g.locate(v); p != nil || err != nil {
+			b.Fatal(p, err)
+		}
+		if _, p, err := g.judge(v); p != nil || err != nil {
+			b.Fatal(p, err)
+		}
+	}
+}
+
+// BenchmarkTell is the header that the app gets: ours out, and what we say in.
+func BenchmarkTell(b *testing.B) {
+	g, cookie := benchGate(b)
+	r := benchRequest(b, callHeader+"Cookie: a=1; "+cookie+"\r\n")
+	v := g.begin(nil, r)
+	if l, err := g.session(v); l == nil || err != nil {
+		b.Fatal(l, err)
+	}
+	cookies := r.Header["Cookie"]
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Header["Cookie"] = cookies
+		delete(r.Header, "Traceparent")
+		withhold(r.Header)
+		g.tell(v, r.Header)
+		g.identify(v, r.Header, false)
+	}
+}
+
+// BenchmarkEnd is the log record, written into nothing by slog's own handler,
+// and the counters.
+func BenchmarkEnd(b *testing.B) {
+	g, cookie := benchGate(b)
+	v := g.begin(nil, benchRequest(b, callHeader+"Cookie: a=1; "+cookie+"\r\n"))
+	if _, err := g.locate(v); err != nil {
+		b.Fatal(err)
+	}
+	if l, err := g.session(v); l == nil || err != nil {
+		b.Fatal(l, err)
+	}
+	v.outcome, v.status = outcomeForwarded, http.StatusOK
+	b.ReportAllocs()
+	for b.Loop() {
+		g.end(v)
+	}
 }

@@ -54,8 +54,8 @@ func (s *Server) callback(v *visit) {
 	}
 
 	id := v.id
-	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, code, p.State, func(ctx context.Context) session.Outcome {
-		return s.finishLogin(ctx, id, p, code)
+	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, code, p.State, func(ctx context.Context, x *session.Redemption) session.Outcome {
+		return s.finishLogin(ctx, x, id, p, code)
 	})
 	switch {
 	case errors.Is(err, session.ErrForeignCode):

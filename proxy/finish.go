@@ -11,11 +11,34 @@ import (
 )
 
 // finishLogin turns a code into a session. It runs once per code and may outlive
-// the request that brought it, so it touches nothing of that but its id. Its
-// store round trips are: one read or three writes for the user, one write for
-// a due IM account, a read and a write for the list of the user's sessions, one
-// write for the session; the redeemer adds a claim before and the outcome after.
-func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pending, code string) session.Outcome {
+// the request that brought it, so it touches nothing of that but its id.
+//
+// A login asks the store at most six times, one after the other. The lists name
+// each question by what it does and the kinds of keys that go together in one
+// round trip: c the code's claim and outcome, a an account's entry, n a
+// unionid's, u a user, w the list of a user's sessions, s a session, p the
+// tokens of a consent.
+//
+//	first login, silent:             create c, read a, create u, create a, write c+s+w
+//	first login, by consent:         create c, write p read a+n, create u, create n, create a, write c+s+w
+//	new account of a known person:   create c, write p read a+n, read u+w, create a, replace u, write c+s+w
+//	unionid just learned:            create c, write p read a+n, read u+w, create n, replace u, write c+s+w
+//	returning, silent:               create c, read a, read u+w, write c+s+w
+//	returning, silent, later:        create c, read a, read u+w, replace u, write c+s+w
+//	returning, by consent, later:    create c, write p read a+n, read u+w, replace u, write c+s+w
+//
+// Later is an hour or more, when the user's record is brought up to date.
+// The claim comes before WeChat is asked, or a code would be used twice. The
+// order in the middle is that of identity.Directory.Resolve. The last write is
+// of three records that nothing orders, see session.Redemption: the token is
+// given away when all three are there.
+//
+// Beyond that: a browser that comes with a living session has it ended (one
+// write), and looked at if this replica does not know it (one read). ClearCookies
+// and a native client's answer look at the new session (one read). Yunxin adds
+// one write to a login that leaves something to be done there, events for the
+// app one to a login that makes a user or links an account.
+func (s *Server) finishLogin(ctx context.Context, x *session.Redemption, requestID string, p session.Pending, code string) session.Outcome {
 	log := s.log.With("id", requestID, "channel", p.Channel)
 	failed := func(word, what string, err error) session.Outcome {
 		s.metrics.login(p.Channel, stepFailed)
@@ -47,13 +70,15 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	login := identity.Login{
 		Platform: s.cfg.Platform, Channel: p.Channel, AppID: p.AppID, OpenID: token.OpenID, UnionID: token.UnionID, At: s.now(),
 	}
+	lists := identity.Read{}
+	users := s.cfg.Users
 	if p.Scope != scopeBase && token.AccessToken != "" {
 		s.addProfile(ctx, log, &login, token)
 		if (account{p.Channel, p.AppID}).insideWeChat() {
-			s.keepConsent(ctx, log, p, token)
+			users = users.Having(s.keepConsent(ctx, log, p, token, login.Keys()...))
 		}
 	}
-	res, err := s.cfg.Users.Resolve(ctx, login)
+	res, err := users.Along(session.ListKey, lists).Resolve(ctx, login)
 	if err != nil {
 		return failed(failedStore, "the user could not be stored", err)
 	}
@@ -69,10 +94,13 @@ func (s *Server) finishLogin(ctx context.Context, requestID string, p session.Pe
 	} else if err != nil {
 		return failed(failedStore, "the IM account to be made could not be noted", err)
 	}
-	cookie, _, err := s.cfg.Sessions.Create(ctx, session.Session{
+	if res.Created {
+		lists[session.ListKey(res.User.ID)] = nil
+	}
+	cookie, _, err := x.Begin(ctx, session.Session{
 		User: res.User.ID, Channel: p.Channel, AppID: p.AppID, OpenID: login.OpenID, UnionID: login.UnionID, Scope: p.Scope,
 		Epoch: res.User.SessionEpoch(res.User.ID),
-	})
+	}, lists)
 	if err != nil {
 		return failed(failedStore, "the session could not be stored", err)
 	}

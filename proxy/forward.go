@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -64,7 +65,11 @@ func (s *Server) landed(v *visit) {
 // because a login that has to follow looks into it once more.
 func (s *Server) outgoing(v *visit) *http.Request {
 	in := v.r
-	h := make(http.Header, len(in.Header)+16)
+	size := len(in.Header) + len(v.told) + 1 // what tell sets, two of them the same
+	if v.live != nil {
+		size += v.live.headers.Len()
+	}
+	h := make(http.Header, size)
 	for name, values := range in.Header {
 		if !hopByHop(name) && !forwarding(name) {
 			h[name] = values
@@ -74,7 +79,7 @@ func (s *Server) outgoing(v *visit) *http.Request {
 	if httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers") {
 		h["Te"] = teTrailers
 	}
-	if httpguts.HeaderValuesContainsToken(in.Header["Connection"], "upgrade") && isWebSocket(in.Header) {
+	if asksToSwitch(in.Header) {
 		h["Connection"], h["Upgrade"] = connectionUpgrade, upgradeWebSocket
 	}
 	if s.injects(in) {
@@ -82,12 +87,7 @@ func (s *Server) outgoing(v *visit) *http.Request {
 	}
 	withhold(h)
 	// After everything that a client's Connection header could name.
-	client := []string{v.client.String()}
-	h["X-Forwarded-For"], h["X-Real-Ip"] = client, client
-	h["X-Forwarded-Host"] = []string{in.Host}
-	h["X-Forwarded-Proto"] = []string{s.hosts.scheme}
-	h["X-Request-Id"] = []string{v.id}
-	h["Traceparent"] = []string{traceParent(h)}
+	s.tell(v, h)
 	s.identify(v, h, v.token)
 
 	// Method, path and query go on byte for byte, in RequestURI: the app is
@@ -127,7 +127,6 @@ func (s *Server) passBack(v *visit, res *http.Response) error {
 		}
 		h[name] = values
 	}
-	announced := len(res.Trailer)
 	for name := range res.Trailer {
 		h["Trailer"] = append(h["Trailer"], name)
 	}
@@ -141,8 +140,12 @@ func (s *Server) passBack(v *visit, res *http.Response) error {
 		return nil
 	}
 	v.flush() // or net/http would give a short body a length, and no trailers
+	announced := h["Trailer"]
+	for _, name := range announced {
+		delete(h, name) // what the header said of it has been sent
+	}
 	for name, values := range res.Trailer {
-		if len(res.Trailer) != announced {
+		if !slices.Contains(announced, name) {
 			name = http.TrailerPrefix + name
 		}
 		h[name] = values
@@ -204,7 +207,7 @@ func (s *Server) unanswered(v *visit, err error) {
 	case errors.Is(err, errProfileWanted):
 		s.refuse(v, profileRequired)
 	case v.broken.Load():
-		s.fail(v, badRequest, fmt.Errorf("the client broke off its body: %w", err))
+		s.fail(v, badRequest, fmt.Errorf("the client broke off its body: %v", err))
 	case errors.As(err, &dial) && dial.Op == "dial":
 		s.fail(v, upstreamDown, err)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -99,7 +99,7 @@ func (s *Server) handover(v *visit) {
 		return
 	}
 	id := v.id
-	out, replayed, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context) session.Outcome {
+	out, replayed, err := s.redeemer.Redeem(v.r.Context(), v.host, text, p.State, func(ctx context.Context, _ *session.Redemption) session.Outcome {
 		failure, token, err := s.takeOver(ctx, ticket.Source)
 		if err != nil {
 			s.log.Error("a login could not be handed over", "id", id, "error", err)

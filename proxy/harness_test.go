@@ -45,6 +45,7 @@ const (
 // backend is the part of a back end that the tests need.
 type backend interface {
 	session.Store
+	identity.Store
 	identity.Lister
 	Queue
 	Ping(context.Context) error

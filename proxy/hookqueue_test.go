@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wxgate/identity"
+	"wxgate/session"
 )
 
 // gated is a store in which a test holds up one write.
@@ -44,6 +45,13 @@ func (g *gated) Create(ctx context.Context, key string, value []byte, ttl time.D
 func (g *gated) Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (bool, error) {
 	g.hold("Replace", key)
 	return g.spy.Replace(ctx, key, old, value, ttl)
+}
+
+func (g *gated) Batch(ctx context.Context, writes []session.Write, keys ...string) ([]bool, [][]byte, error) {
+	for _, w := range writes {
+		g.hold(map[string]string{"put": "Put", "create": "Create", "replace": "Replace"}[w.Op], w.Key)
+	}
+	return g.spy.Batch(ctx, writes, keys...)
 }
 
 // nobodysKey is that of an event which is in no record.

@@ -38,7 +38,7 @@ func forwarding(name string) bool {
 func dropNamed(h http.Header, connection []string) {
 	for _, value := range connection {
 		for name := range strings.SplitSeq(value, ",") {
-			if name = textproto.TrimString(name); name != "" {
+			if name = textproto.TrimString(name); name != "" && name != "keep-alive" {
 				h.Del(name)
 			}
 		}

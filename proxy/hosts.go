@@ -155,6 +155,21 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// addressText is what addr.String says. Where the peer that it was read from
+// says it in the same letters, which is nearly always, it is a piece of that.
+func addressText(addr netip.Addr, peer string) string {
+	if !addr.IsValid() {
+		return addr.String()
+	}
+	var buf [len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]byte
+	text := addr.AppendTo(buf[:0])
+	peer = strings.TrimPrefix(peer, "[")
+	if len(peer) >= len(text) && peer[:len(text)] == string(text) {
+		return peer[:len(text)]
+	}
+	return string(text)
+}
+
 func within(list []netip.Prefix, addr netip.Addr) bool {
 	for _, p := range list {
 		if p.Contains(addr) {

@@ -189,10 +189,17 @@ func TestClientAddress(t *testing.T) {
 		{"[fd00::1]:1", []string{"1.1.1.1"}, trusted, "1.1.1.1"},
 		{"[2001:db8::1]:1", []string{"1.1.1.1"}, trusted, "2001:db8::1"},
 		{"[fe80::1%lo]:1", nil, trusted, "fe80::1"},
+		{"[::ffff:1.1.1.1]:1", nil, nil, "1.1.1.1"},
+		{"[2001:DB8:0::1]:1", nil, nil, "2001:db8::1"},
+		{"@", nil, nil, "invalid IP"},
 	} {
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.chain}}
-		if got := clientAddress(r, c.trusted).String(); got != c.want {
+		addr := clientAddress(r, c.trusted)
+		if got := addr.String(); got != c.want {
 			t.Errorf("%s with %q: %s, want %s", c.peer, c.chain, got, c.want)
+		}
+		if got := addressText(addr, c.peer); got != c.want {
+			t.Errorf("%s with %q: %s as text, want %s", c.peer, c.chain, got, c.want)
 		}
 	}
 }

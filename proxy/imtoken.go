@@ -28,6 +28,9 @@ func (a *imAccounts) tokenFor(u *identity.User) string {
 	return ""
 }
 
+// dynamic reports that tokens run out, so that each use makes a new one.
+func (a *imAccounts) dynamic() bool { return a.cfg != nil && a.cfg.Dynamic }
+
 // displayName is the profile's name, or the default one.
 func (s *Server) displayName(u *identity.User) string {
 	if u.Profile != nil && u.Profile.Name != "" {

@@ -38,7 +38,7 @@ func (s *Server) locate(v *visit) (*problem, error) {
 // session on the way. The error is the cause of the problem, where it has one.
 func (s *Server) judge(v *visit) (demand, *problem, error) {
 	d := s.cfg.Rules.Match(v.r.Method, v.path)
-	for _, method := range otherMethods(v.r.Header) {
+	for _, method := range s.otherMethods(v.r.Header) {
 		d = d.and(s.cfg.Rules.Match(method, v.path))
 		if answered, _ := s.cfg.Answers.find(method, v.path); answered != nil {
 			return d, notFound, nil
@@ -65,11 +65,14 @@ func (s *Server) judge(v *visit) (demand, *problem, error) {
 
 // otherMethods are those that an app with a method override would read the
 // request as (X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override, in any
-// spelling): the request has to meet their rules too. The header itself goes
-// on untouched.
-func otherMethods(h http.Header) (methods []string) {
+// spelling): the request has to meet their rules too, where rules or answers tell methods apart.
+// The header itself goes on untouched.
+func (s *Server) otherMethods(h http.Header) (methods []string) {
+	if !s.cfg.Rules.byMethod && len(s.cfg.Answers.exact) == 0 {
+		return nil
+	}
 	for name, values := range h {
-		if len(name) < len("X-Http-Method") || name[0]|0x20 != 'x' || !overridesMethod(name) {
+		if !overridesMethod(name) {
 			continue
 		}
 		for _, value := range values {
@@ -80,16 +83,27 @@ func otherMethods(h http.Header) (methods []string) {
 }
 
 func overridesMethod(name string) bool {
-	letters := strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			r |= 0x20
+	if len(name) < len("X-Http-Method") || name[0]|0x20 != 'x' {
+		return false
+	}
+	var letters [len("xhttpmethodoverride")]byte // those of the name, in lower case
+	n := 0
+	for i := 0; i < len(name); i++ {
+		c := name[i] | 0x20
+		if c < 'a' || c > 'z' {
+			continue // the few other bytes that the bit changes do not become letters
 		}
-		if r < 'a' || r > 'z' {
-			return -1
+		if n == 1 && c != 'h' && c != 'm' || n == len(letters) {
+			return false
 		}
-		return r
-	}, name)
-	return letters == "xhttpmethodoverride" || letters == "xhttpmethod" || letters == "xmethodoverride"
+		letters[n] = c
+		n++
+	}
+	switch string(letters[:n]) { // compiled without a copy
+	case "xhttpmethodoverride", "xhttpmethod", "xmethodoverride":
+		return true
+	}
+	return false
 }
 
 // withhold removes what proves a session to us, and nothing else, from what
@@ -101,6 +115,17 @@ func withhold(h http.Header) {
 	}
 }
 
+// tell says of a request where it came from and by which names logs know it.
+// The values lie in the visit, each with room for itself only: an append copies.
+func (s *Server) tell(v *visit, h http.Header) {
+	v.told = [...]string{v.from, v.r.Host, s.hosts.scheme, v.id, traceParent(h)}
+	h["X-Forwarded-For"], h["X-Real-Ip"] = v.told[0:1:1], v.told[0:1:1]
+	h["X-Forwarded-Host"] = v.told[1:2:2]
+	h["X-Forwarded-Proto"] = v.told[2:3:3]
+	h["X-Request-Id"] = v.told[3:4:4]
+	h["Traceparent"] = v.told[4:5:5]
+}
+
 // identify says who the visitor is, if there is a session, and on routes that
 // ask for it with which Yunxin token.
 func (s *Server) identify(v *visit, h http.Header, token bool) {
@@ -109,8 +134,12 @@ func (s *Server) identify(v *visit, h http.Header, token bool) {
 	}
 	v.live.headers.Apply(h)
 	if token {
-		if t := s.im.tokenFor(v.live.user); t != "" {
-			h[identity.HeaderYunxinToken] = []string{t}
+		if s.im.dynamic() {
+			if t := s.im.tokenFor(v.live.user); t != "" {
+				h[identity.HeaderYunxinToken] = []string{t}
+			}
+		} else if v.live.imToken != nil {
+			h[identity.HeaderYunxinToken] = v.live.imToken
 		}
 	}
 }

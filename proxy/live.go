@@ -3,9 +3,6 @@ package proxy
 import (
 	"context"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -23,12 +20,8 @@ const (
 	graceLife = time.Minute
 	// graceRetry paces the store look-ups of a session during an outage.
 	graceRetry = time.Second
-	// keepUnused is how long an entry that nobody asks for stays.
-	keepUnused = 2 * time.Minute
 	// loadLimit bounds one look at the store.
 	loadLimit = 3 * time.Second
-	// maxCached sessions are held at most; beyond it the store is asked.
-	maxCached = 200_000
 )
 
 // live is a session as requests need it: read once, then only looked at. It is
@@ -44,6 +37,7 @@ type live struct {
 	checked   time.Time // when the store was asked, taken before it was
 	recheckAt time.Time // when it has to be asked again
 	resignAt  time.Time // when less than half of the assertion's life is left
+	imToken   []string  // the header value of the user's Yunxin token, where that lasts
 	content   string    // what the assertion says, to know when it must change
 }
 
@@ -57,25 +51,11 @@ type sessions struct {
 	s       *Server
 	now     func() time.Time
 	flights singleflight.Group
-
-	mu      sync.RWMutex
-	byToken map[string]*entry // a token in one of its spellings
-	byKey   map[string]*entry
-}
-
-type entry struct {
-	key string
-	// visitor is the session of a snapshot visitor, which no store knows.
-	visitor *session.Session
-	cur     atomic.Pointer[live]
-	used    atomic.Int64 // Unix seconds
-	over    atomic.Bool  // ended on this replica; ids are never used again
-
-	renewed atomic.Int64 // Unix seconds of the last attempt to renew it
+	entries *entries
 }
 
 func newSessions(s *Server) *sessions {
-	return &sessions{s: s, now: s.now, byToken: map[string]*entry{}, byKey: map[string]*entry{}}
+	return &sessions{s: s, now: s.now, entries: newEntries()}
 }
 
 // session finds the session of a request. None is not an error; an error means
@@ -95,20 +75,18 @@ func (s *Server) session(v *visit) (*live, error) {
 
 // get returns the live session of a token, nil if there is none.
 func (c *sessions) get(ctx context.Context, token string) (*live, error) {
-	c.mu.RLock()
-	e := c.byToken[token]
-	c.mu.RUnlock()
+	now := c.now()
+	e := c.entries.byToken(token)
 	if e == nil {
 		if e = c.newEntry(token); e == nil {
 			return nil, nil
 		}
-		e = c.remember(token, e)
+		e = c.entries.keep(token, e, now)
 	}
 	if e.over.Load() {
 		return nil, nil
 	}
-	now := c.now()
-	e.used.Store(now.Unix())
+	e.use(now)
 	l := e.cur.Load()
 	if l.fresh(now) {
 		c.s.metrics.lookupCache.Inc()
@@ -133,25 +111,7 @@ func (c *sessions) newEntry(token string) *entry {
 	if !ok {
 		return nil
 	}
-	return &entry{key: key}
-}
-
-// remember keeps an entry, or returns the one that is kept for its session.
-func (c *sessions) remember(token string, fresh *entry) *entry {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.byKey[fresh.key]
-	if e == nil {
-		e = fresh
-		e.used.Store(c.now().Unix())
-		if len(c.byKey) < maxCached {
-			c.byKey[e.key] = e
-		}
-	}
-	if len(c.byToken) < maxCached {
-		c.byToken[strings.Clone(token)] = e
-	}
-	return e
+	return &entry{key: key, hint: c.s.cfg.Sessions.Hint(token)}
 }
 
 // refresh asks the store again, once for all requests that wait for the same
@@ -201,12 +161,17 @@ func (c *sessions) load(ctx context.Context, e *entry, old *live) (*live, error)
 		return c.signed(l, old)
 	}
 	c.s.metrics.lookupStore.Inc()
-	s, found, err := c.s.cfg.Sessions.Load(ctx, e.key)
-	if err != nil || !found {
+	users := c.records(e, old)
+	s, values, err := c.s.cfg.Sessions.LoadWith(ctx, e.key, users...)
+	if err != nil || s == nil {
 		return l, err
 	}
+	read := identity.Read{}
+	for i, key := range users {
+		read[key] = values[i]
+	}
 	// The user that the login found may be another one by now.
-	user, found, err := c.s.cfg.Users.Current(ctx, s.User, s.AppID, s.OpenID)
+	user, found, err := c.s.cfg.Users.Having(read).Current(ctx, s.User, s.AppID, s.OpenID)
 	if err != nil {
 		return nil, err
 	}
@@ -222,17 +187,33 @@ func (c *sessions) load(ctx context.Context, e *entry, old *live) (*live, error)
 	return c.signed(l, old)
 }
 
+// records are the keys of the user records that the session of an entry will
+// probably ask for: that of the user whom its login found, and that of whom the
+// user became. Read along with the session they cost no round trip. Nothing is
+// believed because of it: a session asks for the records of its own user, and
+// what was not read yet it has read.
+func (c *sessions) records(e *entry, old *live) (keys []string) {
+	ids := []string{e.hint}
+	if old != nil && old.session != nil {
+		ids = []string{old.session.User, old.user.ID}
+	}
+	for _, id := range ids {
+		if key := identity.RecordKey(id); key != "" && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // end ends a session everywhere: here at once, on other replicas when their
 // cache runs out. Its streams are closed.
 func (c *sessions) end(ctx context.Context, key string) error {
 	if err := c.s.cfg.Sessions.End(ctx, key); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	if e := c.byKey[key]; e != nil {
+	if e := c.entries.byKey(key); e != nil {
 		e.over.Store(true)
 	}
-	c.mu.Unlock()
 	c.s.streams.end(key)
 	return nil
 }
@@ -240,26 +221,22 @@ func (c *sessions) end(ctx context.Context, key string) error {
 // staleUser makes the next request of every session of these users ask the
 // store.
 func (c *sessions) staleUser(ids ...string) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for _, e := range c.byKey {
+	c.entries.each(func(e *entry) {
 		if l := e.cur.Load(); l != nil && l.user != nil && slices.Contains(ids, l.user.ID) {
 			e.cur.CompareAndSwap(l, nil)
 		}
-	}
+	})
 }
 
 // alive asks, with a state of at most maxAge, whether a session still lives.
 // When in doubt it does.
 func (c *sessions) alive(ctx context.Context, key string, maxAge time.Duration) bool {
-	c.mu.Lock()
-	e := c.byKey[key]
+	now := c.now()
+	e := c.entries.byKey(key)
 	if e == nil {
-		e = &entry{key: key}
-		c.byKey[key] = e
+		e = c.entries.keep("", &entry{key: key}, now)
 	}
-	c.mu.Unlock()
-	e.used.Store(c.now().Unix())
+	e.use(now)
 	l, err := c.refresh(ctx, e, maxAge)
 	if err != nil {
 		l = e.cur.Load() // what is known already holds in an outage too
@@ -271,25 +248,7 @@ func (c *sessions) alive(ctx context.Context, key string, maxAge time.Duration) 
 }
 
 // sweep forgets what nobody asked for lately.
-func (c *sessions) sweep() {
-	limit := c.now().Add(-keepUnused).Unix()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for token, e := range c.byToken {
-		if e.used.Load() < limit {
-			delete(c.byToken, token)
-		}
-	}
-	for key, e := range c.byKey {
-		if e.used.Load() < limit {
-			delete(c.byKey, key)
-		}
-	}
-}
+func (c *sessions) sweep() { c.entries.sweep(c.now()) }
 
 // size is how many sessions are held.
-func (c *sessions) size() int {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return len(c.byKey)
-}
+func (c *sessions) size() int { return c.entries.size() }

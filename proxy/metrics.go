@@ -29,8 +29,7 @@ const (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	requests   map[string]prometheus.Counter
-	durations  map[string]prometheus.Observer
+	requests   map[string]requestMetrics // by outcome
 	inFlight   prometheus.Gauge
 	webSockets prometheus.Gauge
 
@@ -45,6 +44,13 @@ type Metrics struct {
 
 	storeErrors *prometheus.CounterVec
 	storeTimes  *prometheus.HistogramVec
+}
+
+// requestMetrics are those of one outcome, resolved once: a label look-up per
+// request is dear.
+type requestMetrics struct {
+	count prometheus.Counter
+	took  prometheus.Observer
 }
 
 // NewMetrics makes and registers them. version and goVersion describe the
@@ -71,10 +77,9 @@ func NewMetrics(version, goVersion string) *Metrics {
 
 	requests := counters("wxgate_http_requests_total", "Requests by what became of them.", "outcome")
 	durations := histograms("wxgate_http_request_duration_seconds", "Time from request to the end of its answer, upgraded connections left out.", "outcome")
-	m.requests, m.durations = map[string]prometheus.Counter{}, map[string]prometheus.Observer{}
+	m.requests = map[string]requestMetrics{}
 	for _, o := range outcomes {
-		// Resolved once: a label look-up per request is dear.
-		m.requests[o], m.durations[o] = requests.WithLabelValues(o), durations.WithLabelValues(o)
+		m.requests[o] = requestMetrics{requests.WithLabelValues(o), durations.WithLabelValues(o)}
 	}
 	m.inFlight = gauge("wxgate_upstream_requests_in_flight", "Requests that the app is working on.")
 	m.webSockets = gauge("wxgate_websockets_open", "Upgraded connections.")
@@ -89,7 +94,7 @@ func NewMetrics(version, goVersion string) *Metrics {
 	}
 	m.callTimes = histograms("wxgate_wechat_call_duration_seconds", "Duration of calls to WeChat.", "api")
 	m.storeErrors = counters("wxgate_store_errors_total", "Store operations that failed.", "op")
-	for _, op := range []string{"get", "put", "create", "replace", "delete", "schedule", "take_due", "done", "ping"} {
+	for _, op := range []string{"get", "get_many", "batch", "put", "create", "replace", "delete", "schedule", "take_due", "done", "ping"} {
 		m.storeErrors.WithLabelValues(op) // there from the start, or nobody could alert on the first one
 	}
 	m.storeTimes = histograms("wxgate_store_duration_seconds", "Duration of store operations.", "op")
@@ -101,9 +106,10 @@ func NewMetrics(version, goVersion string) *Metrics {
 }
 
 func (m *Metrics) request(outcome string, took time.Duration, upgraded bool) {
-	m.requests[outcome].Inc()
+	r := m.requests[outcome]
+	r.count.Inc()
 	if !upgraded {
-		m.durations[outcome].Observe(took.Seconds())
+		r.took.Observe(took.Seconds())
 	}
 }
 

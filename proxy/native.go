@@ -75,8 +75,8 @@ func (s *Server) exchange(v *visit) {
 	}
 	binding := q.Client + " " + network(v.client) + " " + v.r.UserAgent()
 	id := v.id
-	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, q.Code, binding, func(ctx context.Context) session.Outcome {
-		return s.finishLogin(ctx, id, p, q.Code)
+	out, replayed, err := s.redeemer.Redeem(v.r.Context(), p.AppID, q.Code, binding, func(ctx context.Context, x *session.Redemption) session.Outcome {
+		return s.finishLogin(ctx, x, id, p, q.Code)
 	})
 	switch {
 	case errors.Is(err, session.ErrForeignCode):

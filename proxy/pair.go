@@ -170,7 +170,7 @@ func (p *pairing) atPC(v *visit, text string, pair session.Pair, logins *session
 // the same one when it asks again.
 func (p *pairing) finish(v *visit, text string, pair session.Pair, a session.PairAnswer, logins *session.Logins, pending session.Pending) {
 	log := p.s.log.With("id", v.id, "channel", pending.Channel)
-	out, replayed, err := p.s.redeemer.Redeem(v.r.Context(), "pair", text, pending.State, func(ctx context.Context) session.Outcome {
+	out, replayed, err := p.s.redeemer.Redeem(v.r.Context(), "pair", text, pending.State, func(ctx context.Context, _ *session.Redemption) session.Outcome {
 		word, token, err := p.s.takeOver(ctx, a.Phone)
 		if word != "" {
 			p.s.metrics.login(pending.Channel, stepFailed)

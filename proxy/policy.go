@@ -1,8 +1,8 @@
 package proxy
 
 import (
-	"slices"
 	"strings"
+	"unicode"
 )
 
 // policyAllows reports that a page's Content-Security-Policy headers let a
@@ -22,30 +22,41 @@ func policyAllows(headers []string, scheme, host string) bool {
 }
 
 func onePolicyAllows(policy, scheme, host string) bool {
-	directives := map[string][]string{}
-	for text := range strings.SplitSeq(policy, ";") {
-		fields := strings.Fields(strings.ToLower(text))
-		if len(fields) == 0 {
-			continue
-		}
-		if _, said := directives[fields[0]]; !said { // the first one counts
-			directives[fields[0]] = fields[1:]
-		}
-	}
-	if flags, sandboxed := directives["sandbox"]; sandboxed && !slices.Contains(flags, "allow-scripts") {
+	policy = strings.ToLower(policy)
+	if flags, sandboxed := directive(policy, "sandbox"); sandboxed && !says(flags, "allow-scripts") {
 		return false
 	}
-	for _, name := range []string{"script-src-elem", "script-src", "default-src"} {
-		if sources, said := directives[name]; said {
+	for _, name := range [...]string{"script-src-elem", "script-src", "default-src"} {
+		if sources, said := directive(policy, name); said {
 			// 'strict-dynamic' takes hosts and 'self' out of force.
-			return !slices.Contains(sources, "'strict-dynamic'") && anySource(sources, scheme, host)
+			return !says(sources, "'strict-dynamic'") && anySource(sources, scheme, host)
 		}
 	}
 	return true
 }
 
-func anySource(sources []string, scheme, host string) bool {
-	for _, source := range sources {
+// directive finds what a policy says under a name. The first one counts.
+func directive(policy, name string) (values string, said bool) {
+	for text := range strings.SplitSeq(policy, ";") {
+		values, said = strings.CutPrefix(strings.TrimSpace(text), name)
+		if said && (values == "" || strings.TrimLeftFunc(values, unicode.IsSpace) != values) {
+			return values, true // and not another name that only begins like it
+		}
+	}
+	return "", false
+}
+
+func says(values, word string) bool {
+	for value := range strings.FieldsSeq(values) {
+		if value == word {
+			return true
+		}
+	}
+	return false
+}
+
+func anySource(sources, scheme, host string) bool {
+	for source := range strings.FieldsSeq(sources) {
 		switch source {
 		case "'self'", "*", scheme + ":":
 			return true

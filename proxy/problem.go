@@ -111,8 +111,7 @@ func (s *Server) failPage(v *visit, p *problem, cause error, d pageData) {
 	v.cause = cause
 	v.outcome = p.outcome
 	if errors.Is(cause, context.Canceled) && v.r.Context().Err() != nil {
-		v.status = statusClientGone
-		return // nobody is there to read an answer
+		v.gone = true // or has closed its half, and may still read
 	}
 	h := v.Header()
 	retry := max(p.retry, d.RetryAfter)
@@ -150,7 +149,7 @@ func (s *Server) page(v *visit, status int, id pageID, d pageData) {
 }
 
 // statusClientGone is what the log says of a request whose client left before
-// the answer; nobody ever receives it.
+// the answer, whatever was tried to tell it.
 const statusClientGone = 499
 
 func (s *Server) writeJSON(v *visit, status int, body any) {

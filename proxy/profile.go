@@ -31,19 +31,30 @@ func consentKey(appID, openID string) string {
 	return "p:" + url.PathEscape(appID) + "/" + url.PathEscape(openID)
 }
 
-// keepConsent remembers the tokens of a consented login. Without them nothing
-// is lost but the refresh, so a failure is only logged.
-func (s *Server) keepConsent(ctx context.Context, log *slog.Logger, p session.Pending, token wechat.Token) {
+// keepConsent remembers the tokens of a consented login, and reads along what
+// the login asks the store next. Without the tokens nothing is lost but the
+// refresh, so a failure is only logged.
+//
+// They are stored before the user is looked up: who is erased or takes the
+// consent back after that takes them away, too.
+func (s *Server) keepConsent(ctx context.Context, log *slog.Logger, p session.Pending, token wechat.Token, along ...string) identity.Read {
 	if token.RefreshToken == "" {
-		return
+		return nil
 	}
+	var values [][]byte
 	text, err := json.Marshal(consent{token.AccessToken, token.RefreshToken})
 	if err == nil {
-		err = s.cfg.Sessions.PutSealed(ctx, consentKey(p.AppID, token.OpenID), text, refreshLife)
+		values, err = s.cfg.Sessions.PutSealedWith(ctx, consentKey(p.AppID, token.OpenID), text, refreshLife, along...)
 	}
 	if err != nil {
 		log.Warn("the tokens to refresh the profile with could not be kept", "error", err)
+		return nil
 	}
+	read := identity.Read{}
+	for i, key := range along {
+		read[key] = values[i]
+	}
+	return read
 }
 
 // freshenProfile reads an old profile anew, beside the login that noticed its

@@ -94,9 +94,7 @@ func (s *Server) goesOn(v *visit, p session.Pending) bool {
 
 // renewing notes an attempt to renew a session, unless there was one lately.
 func (c *sessions) renewing(key string, now time.Time) bool {
-	c.mu.RLock()
-	e := c.byKey[key]
-	c.mu.RUnlock()
+	e := c.entries.byKey(key)
 	if e == nil {
 		return false // the cache is full; better no renewal than one without end
 	}

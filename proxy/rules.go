@@ -29,6 +29,8 @@ type Rules struct {
 	exact  []rule // as written
 	folded []rule // the same with lower-case paths, for apps that ignore case
 	cased  bool   // some path has a capital, so the two differ
+	// byMethod tells that some rule names a method; else it makes no difference.
+	byMethod bool
 }
 
 type rule struct {
@@ -60,6 +62,7 @@ func ParseRules(text string) (Rules, error) {
 		} else {
 			seen[key] = true
 		}
+		rs.byMethod = rs.byMethod || r.method != ""
 		rs.exact = append(rs.exact, r)
 		lower := strings.ToLower(r.path)
 		rs.cased = rs.cased || lower != r.path

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -205,4 +206,49 @@ func TestMethodOverrideMeetsBothRules(t *testing.T) {
 	if got := b.do(http.MethodPost, "/comments", "X-HTTP-Method-Override", "POST").echoed(t).Header.Get("X-Http-Method-Override"); got != "POST" {
 		t.Errorf("the header itself arrived as %q", got)
 	}
+}
+
+// Nor to a call that the gateway answers in its place, where no rule names a
+// method.
+func TestMethodOverrideMeetsAnswers(t *testing.T) {
+	t.Parallel()
+	answers, err := ParseAnswers(`POST /login = {"user":"{{.User}}"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, 1, nil, rules("public /"), func(c *Config) { c.Answers = answers })
+	b := w.browser(iPhone)
+	if res := b.do(http.MethodPut, "/login"); res.StatusCode != http.StatusOK {
+		t.Errorf("PUT: %d", res.StatusCode)
+	}
+	if res := b.do(http.MethodPut, "/login", "X-HTTP-Method-Override", "post"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("PUT that an app may read as POST: %d", res.StatusCode)
+	}
+}
+
+// FuzzOverridesMethod holds the look at a header's name against the rule in
+// slow words.
+func FuzzOverridesMethod(f *testing.F) {
+	for _, name := range []string{
+		"X-Http-Method-Override", "X-HTTP-Method", "X_METHOD_OVERRIDE", "x.http--method", "X-Http-Methods", "X-Http-Method-Override-2", "X-Http-Method-Overridex",
+		"X-Requested-With", "XHttpMethod", "-X-Http-Method", "X1Http2Method3", "", "x", "X-\u212aHttp-Method", "X-\xffHttp-Method", "X-Method-Overridden",
+	} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		letters := strings.Map(func(r rune) rune {
+			switch {
+			case 'A' <= r && r <= 'Z':
+				return r + 'a' - 'A'
+			case 'a' <= r && r <= 'z':
+				return r
+			}
+			return -1
+		}, name)
+		want := len(name) >= len("X-Http-Method") && (name[0] == 'X' || name[0] == 'x') &&
+			slices.Contains([]string{"xhttpmethodoverride", "xhttpmethod", "xmethodoverride"}, letters)
+		if got := overridesMethod(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	})
 }

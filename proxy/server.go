@@ -225,7 +225,6 @@ func (s *Server) CloseStreams() { s.streams.endEndless() }
 func keepWebSocketOnly(h http.Header) {
 	if u, ok := h["Upgrade"]; ok && !(len(u) == 1 && strings.EqualFold(u[0], "websocket")) {
 		delete(h, "Upgrade")
-		delete(h, "Connection")
 	}
 	delete(h, "Http2-Settings")
 }

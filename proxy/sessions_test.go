@@ -172,11 +172,8 @@ func TestLateRequestReadsNothing(t *testing.T) {
 	b.login()
 	b.fetch("/x")
 	cache := w.replica(0).sessions
-	cache.mu.RLock()
 	var e *entry
-	for _, e = range cache.byKey {
-	}
-	cache.mu.RUnlock()
+	cache.entries.each(func(one *entry) { e = one })
 	reads := store.counted("Get s:")
 	if l, err := cache.refresh(t.Context(), e, 0); err != nil || l.session == nil {
 		t.Fatal(l, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"wxgate/session"
 	"wxgate/session/boltstore"
 )
 
@@ -96,6 +97,30 @@ func (s *spy) Delete(ctx context.Context, key string) error {
 	return s.Store.Delete(ctx, key)
 }
 
+// Batch counts and fails each operation by itself.
+func (s *spy) Batch(ctx context.Context, writes []session.Write, keys ...string) ([]bool, [][]byte, error) {
+	names := map[string]string{"put": "Put", "create": "Create", "replace": "Replace"}
+	for i, w := range writes {
+		if err := s.note(names[w.Op], w.Key); err != nil {
+			// What stands before it was done.
+			s.Store.Batch(ctx, writes[:i])
+			return nil, nil, err
+		}
+	}
+	for _, key := range keys {
+		if err := s.note("Get", key); err != nil {
+			s.Store.Batch(ctx, writes)
+			return nil, nil, err
+		}
+	}
+	return s.Store.Batch(ctx, writes, keys...)
+}
+
+func (s *spy) GetMany(ctx context.Context, keys ...string) ([][]byte, error) {
+	_, values, err := s.Batch(ctx, nil, keys...)
+	return values, err
+}
+
 func (s *spy) Schedule(ctx context.Context, queue, id string, at time.Time) error {
 	if err := s.note("Schedule", queue); err != nil {
 		return err
@@ -110,6 +135,24 @@ func (o *outage) Schedule(ctx context.Context, queue, id string, at time.Time) e
 		return err
 	}
 	return o.backend.Schedule(ctx, queue, id, at)
+}
+
+func (o *outage) GetMany(ctx context.Context, keys ...string) ([][]byte, error) {
+	o.reads.Add(1)
+	if err := o.gone(); err != nil {
+		return nil, err
+	}
+	return o.backend.GetMany(ctx, keys...)
+}
+
+func (o *outage) Batch(ctx context.Context, writes []session.Write, keys ...string) ([]bool, [][]byte, error) {
+	if len(keys) > 0 {
+		o.reads.Add(1)
+	}
+	if err := o.gone(); err != nil {
+		return nil, nil, err
+	}
+	return o.backend.Batch(ctx, writes, keys...)
 }
 
 func (o *outage) TakeDue(ctx context.Context, queue string, now time.Time, lease time.Duration, limit int) ([]string, error) {

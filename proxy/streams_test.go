@@ -2,14 +2,15 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -247,46 +248,44 @@ func TestNothingLeaksBehindStreams(t *testing.T) {
 	}
 }
 
-func TestFrames(t *testing.T) {
-	frame := func(size int, masked bool) []byte {
-		b := []byte{0x82, 0}
-		switch {
-		case size > 65535:
-			b[1] = 127
-			b = binary.BigEndian.AppendUint64(b, uint64(size))
-		case size > 125:
-			b[1] = 126
-			b = binary.BigEndian.AppendUint16(b, uint16(size))
-		default:
-			b[1] = byte(size)
-		}
-		if masked {
-			b[1] |= 0x80
-			b = append(b, 1, 2, 3, 4)
-		}
-		return append(b, bytes.Repeat([]byte{0xff}, size)...)
+// The list of a session's streams, against a set.
+func TestSeats(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(6, 1))
+	s := newStreams(NewMetrics("test", "go"))
+	type occupied struct {
+		key   string
+		leave func()
 	}
-	var all []byte
-	ends := map[int]bool{0: true}
-	for _, size := range []int{0, 1, 125, 126, 127, 300, 65535, 65536, 0} {
-		for _, masked := range []bool{false, true} {
-			all = append(all, frame(size, masked)...)
-			ends[len(all)] = true
+	present, gone := map[*waiting]occupied{}, []func(){}
+	for range 3000 {
+		if key := strconv.Itoa(rnd.IntN(5)); len(present) < 3 || len(present) < 20 && rnd.IntN(2) == 0 {
+			w := &waiting{}
+			present[w] = occupied{key, s.join(key, w)}
+		} else {
+			for w, o := range present { // any
+				o.leave()
+				delete(present, w)
+				gone = append(gone, o.leave)
+				break
+			}
+			gone[rnd.IntN(len(gone))]() // once more does not matter
 		}
-	}
-	for _, step := range []int{1, 2, 3, 7, 1000, 70000, len(all)} {
-		var f frames
-		for at := 0; at < len(all); at += step {
-			to := min(at+step, len(all))
-			f.pass(all[at:to])
-			if f.between() != ends[to] {
-				t.Fatalf("in steps of %d, at byte %d: between is %v", step, to, f.between())
+		want := map[string]map[stream]bool{}
+		for w, o := range present {
+			if want[o.key] == nil {
+				want[o.key] = map[stream]bool{}
+			}
+			want[o.key][w] = true
+		}
+		got := map[string]map[stream]bool{}
+		for _, key := range s.keys() {
+			got[key] = map[stream]bool{}
+			for p := s.by[key]; p != nil; p = p.next {
+				got[key][p.stream] = true
 			}
 		}
-	}
-	var f frames
-	f.pass([]byte{0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
-	if f.between() || f.left != 1<<63-2 {
-		t.Errorf("an endless frame: %d bytes left", f.left)
+		if !maps.EqualFunc(got, want, maps.Equal) {
+			t.Fatalf("%v, want %v", got, want)
+		}
 	}
 }

@@ -1,10 +1,26 @@
 package proxy
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"math/rand/v2"
 	"net/http"
 )
+
+// Request ids and trace contexts only keep requests apart, in logs. Nobody gets
+// anything for guessing one, so they are not worth a system call: the runtime's
+// own generator, which the system seeded, makes them.
+
+// newRequestID is 80 random bits in base 32.
+func newRequestID() string {
+	const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+	var b [16]byte
+	for i := 0; i < len(b); {
+		for bits, end := rand.Uint64(), i+8; i < end; i++ {
+			b[i] = alphabet[bits%32]
+			bits /= 32
+		}
+	}
+	return string(b[:])
+}
 
 // traceParent keeps a valid W3C trace context header and makes one, not
 // sampled, where there is none; the vendors' part belonged to the old one and
@@ -14,10 +30,22 @@ func traceParent(h http.Header) string {
 		return values[0]
 	}
 	delete(h, "Tracestate")
-	var b [24]byte
-	rand.Read(b[:])
-	text := hex.EncodeToString(b[:])
-	return "00-" + text[:32] + "-" + text[32:] + "-00"
+	return newTraceParent()
+}
+
+func newTraceParent() string {
+	b := [55]byte{0: '0', 1: '0', 2: '-', 35: '-', 52: '-', 53: '0', 54: '0'}
+	hex16(b[3:], rand.Uint64())
+	hex16(b[19:], rand.Uint64())
+	hex16(b[36:], rand.Uint64())
+	return string(b[:])
+}
+
+func hex16(b []byte, bits uint64) {
+	for i := range 16 {
+		b[i] = "0123456789abcdef"[bits%16]
+		bits /= 16
+	}
 }
 
 func validTraceParent(s string) bool {

@@ -25,6 +25,7 @@ type tunnel struct {
 	over        func(in, out int64)
 
 	running atomic.Int32 // pumps
+	done    sync.WaitGroup
 	closed  atomic.Bool
 	in      int64 // bytes from the client
 
@@ -44,6 +45,7 @@ type tunnel struct {
 func (s *streams) tunnel(key string, client net.Conn, early []byte, app net.Conn, first []byte, over func(in, out int64)) {
 	t := &tunnel{streams: s, client: client, app: app, over: over}
 	t.running.Store(2)
+	t.done.Add(1)
 	s.metrics.webSockets.Inc()
 	s.enter(key, t, &t.seat)
 	// What has to be allocated is allocated here: the stacks of the pumps are
@@ -100,6 +102,7 @@ func (t *tunnel) ended(whole bool) {
 	out := t.out
 	t.mu.Unlock()
 	t.over(t.in, out)
+	t.done.Done()
 }
 
 // close may be called by anybody and any number of times.
@@ -127,6 +130,7 @@ func (t *tunnel) end() {
 	t.ending = true
 	t.mu.Unlock()
 	t.close()
+	t.done.Wait() // for what is written about it: the process may be ending
 }
 
 // carry copies until its source ends or either side fails, and reports whether

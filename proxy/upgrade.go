@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"wxgate/proxy/transport"
 )
 
@@ -20,7 +22,9 @@ func (s *Server) switchProtocols(v *visit, res *http.Response) error {
 	if err != nil {
 		return err
 	}
-	if !slices.EqualFunc(res.Header["Upgrade"], upgradeWebSocket, strings.EqualFold) {
+	// A tunnel that the client did not ask for would carry its next requests
+	// past every rule.
+	if !asksToSwitch(v.r.Header) || !slices.EqualFunc(res.Header["Upgrade"], upgradeWebSocket, strings.EqualFold) {
 		app.Close()
 		return errors.New("the app switches to a protocol that nobody asked for")
 	}
@@ -51,6 +55,9 @@ func (s *Server) switchProtocols(v *visit, res *http.Response) error {
 		s.metrics.inFlight.Dec()
 		s.end(v)
 	}
+	// Until the tunnel stands: whoever ends the session must not miss it.
+	leave := s.streams.join(key, handshake{client, app})
+	defer leave()
 	client.SetWriteDeadline(time.Now().Add(handshakePatience))
 	if _, err := client.Write(head); err != nil {
 		client.Close()
@@ -62,6 +69,22 @@ func (s *Server) switchProtocols(v *visit, res *http.Response) error {
 	s.streams.tunnel(key, client, early, app, first, over)
 	return nil
 }
+
+// asksToSwitch reports that a client wants a WebSocket; there is no other
+// upgrade here.
+func asksToSwitch(h http.Header) bool {
+	return isWebSocket(h) && httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade")
+}
+
+// handshake is an upgraded connection whose client has not been told yet.
+type handshake struct{ client, app net.Conn }
+
+func (h handshake) end() {
+	h.client.Close()
+	h.app.Close()
+}
+
+func (h handshake) endless() bool { return true }
 
 // handshakePatience is how long a client may take to take the answer that
 // makes it a WebSocket.
@@ -99,3 +122,10 @@ type stranger struct {
 func (s stranger) Read(p []byte) (int, error)  { return s.ReadWriteCloser.Read(p) }
 func (s stranger) Write(p []byte) (int, error) { return s.ReadWriteCloser.Write(p) }
 func (s stranger) Close() error                { return s.ReadWriteCloser.Close() }
+
+func (s stranger) CloseWrite() error {
+	if half, ok := s.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return net.ErrClosed
+}

@@ -95,11 +95,12 @@ type tlsApp struct {
 // Exchange gives the standard transport what it needs beyond a request target.
 func (a tlsApp) Exchange(r *http.Request, interim transport.Interim) (*http.Response, error) {
 	path, query, found := strings.Cut(r.RequestURI, "?")
-	r.URL = &url.URL{Scheme: "https", Host: a.host, Opaque: path, RawQuery: query, ForceQuery: found && query == ""}
+	target := &url.URL{Scheme: "https", Host: a.host, Opaque: path, RawQuery: query, ForceQuery: found && query == ""}
 	if strings.HasPrefix(path, "//") {
 		// An opaque part that begins like this is taken for an authority.
-		r.URL.Opaque = "//" + a.host + path
+		target.Opaque, target.Path, target.RawPath = "", r.URL.Path, r.URL.RawPath
 	}
+	r.URL = target
 	if _, ok := r.Header["User-Agent"]; !ok {
 		r.Header["User-Agent"] = nil // or it would invent one
 	}

@@ -1,16 +1,13 @@
 package proxy
 
 import (
-	"crypto/rand"
-	"encoding/base32"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
-
-	"wxgate/identity"
 )
 
 // The outcomes of a request, as metrics and log know them.
@@ -35,18 +32,22 @@ type visit struct {
 	id     string
 	start  time.Time
 	client netip.Addr
+	from   string // client as text
 	host   string // the served host, once it is known to be one
 	path   string // the raw path, once it is known to be one
 
 	live    *live     // of a request with a session
+	user    string    // whose tunnel this is
 	body    *incoming // of a request that is forwarded with one
 	target  *upstream
-	token   bool // forward the Yunxin token
+	token   bool      // forward the Yunxin token
+	told    [5]string // values of the headers that tell sets
 	outcome string
 	cause   error  // what the log says of a failure; visitors never see it
 	event   string // of a push that is known to be WeChat's, as plainWord
 
 	status   int
+	gone     bool // the client left before its answer
 	sent     int64
 	upgraded bool
 	// The body may still be read when the answer is complete already.
@@ -57,15 +58,8 @@ type visit struct {
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *visit {
 	v := &visit{w: w, r: r, s: s, start: s.now(), client: clientAddress(r, s.cfg.TrustedProxies)}
 	v.id = newRequestID()
+	v.from = addressText(v.client, r.RemoteAddr)
 	return v
-}
-
-var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
-func newRequestID() string {
-	var b [10]byte
-	rand.Read(b[:])
-	return lowerBase32.EncodeToString(b[:])
 }
 
 // end writes the one log record of the request and counts it. It says path
@@ -74,7 +68,11 @@ func (s *Server) end(v *visit) {
 	if v.outcome == "" {
 		v.outcome = outcomeError // the handler panicked, or the client went away
 	}
-	took := s.now().Sub(v.start)
+	if v.gone {
+		v.status = statusClientGone
+	}
+	now := s.now()
+	took := now.Sub(v.start)
 	s.metrics.request(v.outcome, took, v.upgraded)
 	level := slog.LevelInfo
 	if v.outcome == outcomeError {
@@ -86,7 +84,7 @@ func (s *Server) end(v *visit) {
 	if !s.log.Enabled(v.r.Context(), level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs,
 		slog.String("id", v.id),
 		slog.String("method", v.logMethod()),
@@ -96,10 +94,13 @@ func (s *Server) end(v *visit) {
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.Int64("in", v.received.Load()),
 		slog.Int64("out", v.sent),
-		slog.String("client", v.client.String()),
+		slog.String("client", v.from),
 	)
 	if v.live != nil {
-		attrs = append(attrs, slog.String("user", v.live.user.ID))
+		v.user = v.live.user.ID
+	}
+	if v.live != nil || v.user != "" {
+		attrs = append(attrs, slog.String("user", v.user))
 	}
 	if v.event != "" {
 		attrs = append(attrs, slog.String("event", v.event))
@@ -110,7 +111,11 @@ func (s *Server) end(v *visit) {
 	if v.cause != nil {
 		attrs = append(attrs, slog.String("error", v.cause.Error()))
 	}
-	s.log.LogAttrs(v.r.Context(), level, "request", attrs...)
+	// The logger itself would look for the line of the program that this comes
+	// from, at every request.
+	record := slog.NewRecord(now, level, "request", 0)
+	record.AddAttrs(attrs...)
+	_ = s.log.Handler().Handle(v.r.Context(), record) // a log that cannot be written has nowhere to say so
 }
 
 // maxLogPath bounds what one request may write into the log.
@@ -132,10 +137,13 @@ func (v *visit) logMethod() string {
 	return v.r.Method
 }
 
-// detach lets go of what a tunnel does not need: it may last for hours.
+// detach lets go of all that the log does not need of a tunnel, which may last
+// for hours.
 func (v *visit) detach() {
-	v.w, v.r, v.target = nil, &http.Request{Method: v.r.Method}, nil
 	if v.live != nil {
-		v.live = &live{user: &identity.User{ID: v.live.user.ID}}
+		v.user, v.live = v.live.user.ID, nil
 	}
+	// Parts of the request's first line would keep the whole of it.
+	v.path = strings.Clone(v.path)
+	v.w, v.r, v.target = nil, &http.Request{Method: strings.Clone(v.r.Method)}, nil
 }

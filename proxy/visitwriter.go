@@ -42,11 +42,11 @@ func (v *visit) Unwrap() http.ResponseWriter { return v.w }
 // flush sends what was written.
 func (v *visit) flush() error { return http.NewResponseController(v.w).Flush() }
 
-// Interim passes on an answer before the answer. The app's 100 is not for the
-// client: it gets one when its body is wanted here, and while that may happen
-// nothing else may be written.
+// Interim passes on an answer before the answer, to clients that know of such
+// (RFC 9110, section 15.2). The app's 100 is not for the client: it gets one when
+// its body is wanted here, and while that may happen nothing else may be written.
 func (v *visit) Interim(code int, header http.Header) error {
-	if code == http.StatusContinue || v.body != nil && v.r.Header["Expect"] != nil && !v.body.whole.Load() {
+	if code == http.StatusContinue || !v.r.ProtoAtLeast(1, 1) || v.body != nil && v.r.Header["Expect"] != nil && !v.body.whole.Load() {
 		return nil
 	}
 	h := v.Header()

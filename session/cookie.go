@@ -63,9 +63,15 @@ func (j jar) set(h http.Header, name, value string, maxAge time.Duration) {
 // standard parser gives up on the whole header beyond a number of cookies,
 // which would turn a padded header into "nobody is logged in" while the header
 // itself still travelled on.
+//
+// It is small enough to be inlined: then the values need no memory of their own.
 func cookieValues(h http.Header, name string) []string {
-	var values []string
-	for _, line := range h["Cookie"] {
+	var few [maxOwnCookies]string
+	return appendCookieValues(few[:0], h["Cookie"], name)
+}
+
+func appendCookieValues(values, lines []string, name string) []string {
+	for _, line := range lines {
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
@@ -78,57 +84,88 @@ func cookieValues(h http.Header, name string) []string {
 			}
 		}
 	}
+	if len(values) == 0 {
+		return nil
+	}
 	return values
 }
 
 // CutCookies removes our cookies, in every spelling, from a request that goes
-// to the app. All other bytes of the header stay as they are.
+// to the app. All other bytes of the header stay as they are, and so do the
+// lines themselves, which another map may share.
 func CutCookies(h http.Header) {
 	lines := h["Cookie"]
-	kept := lines[:0:0]
-	changed := false
-	for _, line := range lines {
+	for i, line := range lines {
 		rest, cut := cutLine(line)
-		changed = changed || cut
-		if rest != "" || !cut {
+		if !cut {
+			continue
+		}
+		kept := append([]string(nil), lines[:i]...)
+		if rest != "" {
 			kept = append(kept, rest)
 		}
-	}
-	if !changed {
+		for _, line := range lines[i+1:] {
+			if rest, cut := cutLine(line); rest != "" || !cut {
+				kept = append(kept, rest)
+			}
+		}
+		if len(kept) == 0 {
+			delete(h, "Cookie")
+		} else {
+			h["Cookie"] = kept
+		}
 		return
 	}
-	if len(kept) == 0 {
-		h.Del("Cookie")
-		return
-	}
-	h["Cookie"] = kept
 }
 
-// cutLine removes our cookies from one header line.
+// cutLine removes our cookies from one header line. What it keeps takes memory
+// of its own only where ours stand between others; where they stand at an end,
+// as they mostly do, it is a piece of the line.
 func cutLine(line string) (rest string, cut bool) {
 	if !strings.Contains(line, "wxgate") {
 		return line, false
 	}
-	var b strings.Builder
-	for remaining, more := line, true; more; {
-		var part string
-		part, remaining, more = strings.Cut(remaining, ";")
-		name, _, _ := strings.Cut(part, "=")
+	var joined strings.Builder
+	kept := 0 // the line is dealt with up to here
+	keep := func(piece string) {
+		switch {
+		case rest == "" && cut:
+			rest = strings.TrimLeft(piece, " \t;")
+		case rest == "":
+			rest = strings.TrimLeft(piece, ";")
+		default:
+			if joined.Len() == 0 {
+				joined.Grow(len(rest) + 1 + len(line) - kept)
+				joined.WriteString(rest)
+			}
+			joined.WriteByte(';')
+			joined.WriteString(piece)
+		}
+	}
+	for start := 0; start <= len(line); {
+		end := len(line)
+		if i := strings.IndexByte(line[start:], ';'); i >= 0 {
+			end = start + i
+		}
+		name, _, _ := strings.Cut(line[start:end], "=")
 		if own(strings.TrimSpace(name)) {
-			cut = true
-			continue
+			if kept < start {
+				keep(line[kept : start-1])
+			}
+			kept, cut = end+1, true
 		}
-		if b.Len() > 0 {
-			b.WriteByte(';')
-		} else if cut {
-			part = strings.TrimLeft(part, " \t") // the cut cookie was the first
-		}
-		b.WriteString(part)
+		start = end + 1
 	}
 	if !cut {
 		return line, false
 	}
-	return strings.TrimSpace(b.String()), true
+	if kept <= len(line) {
+		keep(line[kept:])
+	}
+	if joined.Len() > 0 {
+		rest = joined.String()
+	}
+	return strings.TrimSpace(rest), true
 }
 
 func own(name string) bool {

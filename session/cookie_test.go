@@ -187,6 +187,85 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
+// cutSlowly is cutLine cookie by cookie.
+func cutSlowly(line string) (rest string, cut bool) {
+	for part := range strings.SplitSeq(line, ";") {
+		name, _, _ := strings.Cut(part, "=")
+		switch {
+		case own(strings.TrimSpace(name)):
+			cut = true
+		case rest != "":
+			rest += ";" + part
+		case cut:
+			rest = strings.TrimLeft(part, " \t")
+		default:
+			rest = part
+		}
+	}
+	if !cut {
+		return line, false
+	}
+	return strings.TrimSpace(rest), true
+}
+
+func FuzzCutLine(f *testing.F) {
+	for _, line := range []string{
+		"", ";", "wxgate", "wxgate;", ";wxgate", "a;wxgate", "wxgate=1;wxgate-login=2", ";;a;wxgate", "; ;a; wxgate=1;; ;b;", "wxgate; ; \t;;a; ",
+		"a=1; __Host-wxgate=x; b=2; wxgate=y; c=3", "a; wxgate;", " ;wxgate;a", "\u00a0;wxgate;\u00a0a\u00a0",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		rest, cut := cutLine(line)
+		if wanted, cutToo := cutSlowly(line); rest != wanted || cut != cutToo {
+			t.Errorf("%q became %q (%v), cookie by cookie %q (%v)", line, rest, cut, wanted, cutToo)
+		}
+	})
+}
+
+// Where our cookie stands decides what it costs to find and cut it.
+func TestCookieAllocations(t *testing.T) {
+	const ours = "__Host-wxgate=abcdef"
+	for line, most := range map[string]float64{
+		"a=1; b=2": 0, ours: 0, "a=1; b=2; " + ours: 1, ours + "; a=1; b=2": 1, "a=1; " + ours + "; b=2": 2,
+	} {
+		lines := []string{line}
+		h := http.Header{}
+		if n := testing.AllocsPerRun(100, func() {
+			h["Cookie"] = lines
+			_ = len(cookieValues(h, "__Host-wxgate"))
+			CutCookies(h)
+		}); n > most {
+			t.Errorf("%q: %v allocations, want %v", line, n, most)
+		}
+	}
+}
+
+func BenchmarkCookies(b *testing.B) {
+	token := "__Host-wxgate=" + strings.Repeat("x", 120)
+	found := func(h http.Header) int { return len(cookieValues(h, "__Host-wxgate")) }
+	for name, line := range map[string]string{"none of ours": "a=1; b=2; c=3", "first": token + "; a=1; b=2", "last": "a=1; b=2; " + token, "middle": "a=1; " + token + "; b=2"} {
+		lines := []string{line}
+		h := http.Header{}
+		b.Run("find/"+name, func(b *testing.B) {
+			h["Cookie"] = lines
+			b.ReportAllocs()
+			for b.Loop() {
+				if n := found(h); n > 1 {
+					b.Fatal(n)
+				}
+			}
+		})
+		b.Run("cut/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				h["Cookie"] = lines
+				CutCookies(h)
+			}
+		})
+	}
+}
+
 // FuzzToken alters a genuine token: whatever comes of it is either the same
 // session or none, and nothing is asked of the store.
 func FuzzToken(f *testing.F) {

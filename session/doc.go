@@ -2,8 +2,9 @@
 //
 // It owns four things and the bytes behind them:
 //
-//   - sessions: an opaque random id in a cookie (or a bearer token), a record
-//     in the store under the id's hash, and for each user a list of them;
+//   - sessions: an opaque id in a cookie (or a bearer token), random but for an
+//     encrypted hint whose it is, a record in the store under the id's hash, and
+//     for each user a list of them;
 //   - pending logins: what a login was started for, sealed into a second
 //     cookie, so that anonymous visitors cost no storage;
 //   - redemptions: the promise that one authorization code is exchanged once

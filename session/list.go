@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // A store of keys cannot say which sessions a user has, so each user id has a
-// list of them. It is written before the session, so that no session is
-// missing from it: the operator must see all, and an erasure must find all. An
-// entry without a session is harmless; it goes when its time is over.
+// list of them. No session is missing from it whose token anybody has: the
+// operator must see all, and an erasure must find all. The two are written
+// together, and the token is given away when both are there. An entry without
+// a session is harmless, and so is a session whose token nobody was given; they
+// go when their time is over.
 const (
 	listPrefix  = "w:"
 	listVersion = 1
@@ -47,16 +50,21 @@ type listed struct {
 func (m *Manager) Sessions(ctx context.Context, userIDs ...string) ([]*Session, error) {
 	var all []*Session
 	for _, id := range userIDs {
-		l, _, _, err := m.list(ctx, id)
+		l, err := m.list(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range l.Entries {
-			s, _, found, err := m.read(ctx, keyPrefix+e.SID)
+			key := keyPrefix + e.SID
+			value, _, err := m.store.Get(ctx, key)
 			if err != nil {
 				return nil, err
 			}
-			if found {
+			s, err := m.alive(key, value)
+			if err != nil {
+				return nil, err
+			}
+			if s != nil {
 				all = append(all, s)
 			}
 		}
@@ -69,7 +77,7 @@ func (m *Manager) Sessions(ctx context.Context, userIDs ...string) ([]*Session, 
 // this moment may be missed.
 func (m *Manager) Forget(ctx context.Context, userIDs ...string) error {
 	for _, id := range userIDs {
-		err := m.changeList(ctx, id, func(all []listed) (keep, end []listed) { return nil, all })
+		err := m.changeList(ctx, id, nil, nil, func(all []listed) (keep, end []listed) { return nil, all })
 		if err != nil {
 			return err
 		}
@@ -77,22 +85,63 @@ func (m *Manager) Forget(ctx context.Context, userIDs ...string) error {
 	return nil
 }
 
-// enlist notes a session that is about to begin.
-func (m *Manager) enlist(ctx context.Context, s *Session) error {
+// ListKey is where the list of a user's sessions is kept.
+func ListKey(userID string) string { return listPrefix + userID }
+
+// enlist stores a session in its user's list, together with other writes, the
+// session's own among them. read may hold the list as it was a moment ago.
+func (m *Manager) enlist(ctx context.Context, s *Session, read map[string][]byte, with ...Write) error {
 	fresh := listed{s.SID(), s.ExpiresAt.Unix() + 1}
-	return m.changeList(ctx, s.User, func(all []listed) (keep, end []listed) {
+	return m.changeList(ctx, s.User, read, with, func(all []listed) (keep, end []listed) {
+		if slices.ContainsFunc(all, func(e listed) bool { return e.SID == fresh.SID }) {
+			return all, nil
+		}
 		all = append(all, fresh)
 		extra := max(0, len(all)-maxListed)
 		return all[extra:], all[:extra]
 	})
 }
 
+// relist makes sure that a token's session is in its user's list: whoever
+// stored the two may have died between them.
+func (m *Manager) relist(ctx context.Context, token string) error {
+	key, ok := m.Key(token)
+	if !ok {
+		return nil // made with secrets that are not known here
+	}
+	value, found, err := m.store.Get(ctx, key)
+	if err != nil || !found {
+		return err
+	}
+	s, err := m.alive(key, value)
+	if err != nil || s == nil {
+		return err // if it is only just being stored, it is there before the browser comes again
+	}
+	l, err := m.list(ctx, s.User)
+	if err != nil || l.has(s) {
+		return err
+	}
+	return m.enlist(ctx, s, nil)
+}
+
+func (l list) has(s *Session) bool {
+	return slices.ContainsFunc(l.Entries, func(e listed) bool { return e.SID == s.SID() })
+}
+
 // changeList replaces a user's list by what change keeps of it, without what is
-// over. The sessions that change ends are deleted first: whatever happens in
-// between, none that lives is off the list.
-func (m *Manager) changeList(ctx context.Context, userID string, change func([]listed) (keep, end []listed)) error {
+// over, and makes the other writes with it. The sessions that change ends are
+// deleted first: whatever happens in between, none that lives is off the list.
+func (m *Manager) changeList(ctx context.Context, userID string, read map[string][]byte, with []Write, change func([]listed) (keep, end []listed)) error {
+	old, known := read[ListKey(userID)]
 	for range listAttempts {
-		l, old, found, err := m.list(ctx, userID)
+		if !known {
+			var err error
+			if old, _, err = m.store.Get(ctx, ListKey(userID)); err != nil {
+				return err
+			}
+		}
+		known = false
+		l, err := m.listOf(userID, old)
 		if err != nil {
 			return err
 		}
@@ -102,53 +151,70 @@ func (m *Manager) changeList(ctx context.Context, userID string, change func([]l
 				return err
 			}
 		}
-		if len(keep) == 0 && !found {
+		if len(keep) == 0 && old == nil {
 			return nil
 		}
 		l.Entries = keep
-		done, err := m.replaceList(ctx, l, old, found)
-		if err != nil || done {
+		w, err := m.listWrite(l, old)
+		if err != nil {
 			return err
 		}
+		done, _, err := m.store.Batch(ctx, append([]Write{w}, with...))
+		if err != nil {
+			return err
+		}
+		if slices.Contains(done[1:], false) {
+			return errors.New("session: fresh id is taken already")
+		}
+		if done[0] {
+			return nil
+		}
+		with = nil
 	}
 	return errors.New("session: too many logins of one user at once")
 }
 
-func (m *Manager) replaceList(ctx context.Context, l list, old []byte, found bool) (done bool, err error) {
+func (m *Manager) listWrite(l list, old []byte) (Write, error) {
 	value, err := json.Marshal(l)
-	if err != nil {
-		return false, err
-	}
 	life, now := listRest, m.now()
 	for _, e := range l.Entries {
 		life = max(life, time.Unix(e.Ends, 0).Sub(now))
 	}
-	if !found {
-		return m.store.Create(ctx, l.Key, value, life)
+	w := Write{Op: "create", Key: l.Key, Value: value, TTL: life}
+	if old != nil {
+		w.Op, w.Old = "replace", old
 	}
-	return m.store.Replace(ctx, l.Key, old, value, life)
+	return w, err
 }
 
-// list reads a user's list, without the entries whose time is over. A user
-// without one has an empty one.
-func (m *Manager) list(ctx context.Context, userID string) (l list, value []byte, found bool, err error) {
-	l = list{Version: listVersion, Key: listPrefix + userID}
-	value, found, err = m.store.Get(ctx, l.Key)
-	if err != nil || !found {
-		return l, nil, false, err
+// list reads a user's list.
+func (m *Manager) list(ctx context.Context, userID string) (list, error) {
+	value, _, err := m.store.Get(ctx, ListKey(userID))
+	if err != nil {
+		return list{}, err
+	}
+	return m.listOf(userID, value)
+}
+
+// listOf is a user's list without the entries whose time is over. A user
+// without one (nil) has an empty one.
+func (m *Manager) listOf(userID string, value []byte) (list, error) {
+	l := list{Version: listVersion, Key: ListKey(userID)}
+	if value == nil {
+		return l, nil
 	}
 	var stored list
 	if len(value) > maxList {
-		return l, nil, false, fmt.Errorf("session: a list of %d bytes", len(value))
+		return l, fmt.Errorf("session: a list of %d bytes", len(value))
 	}
 	if err := json.Unmarshal(value, &stored); err != nil {
-		return l, nil, false, fmt.Errorf("session: unreadable list: %w", err)
+		return l, fmt.Errorf("session: unreadable list: %w", err)
 	}
 	switch {
 	case stored.Version != listVersion:
-		return l, nil, false, fmt.Errorf("session: a list has version %d, this program knows %d", stored.Version, listVersion)
+		return l, fmt.Errorf("session: a list has version %d, this program knows %d", stored.Version, listVersion)
 	case stored.Key != l.Key:
-		return l, nil, false, errors.New("session: the store answered with another user's list")
+		return l, errors.New("session: the store answered with another user's list")
 	}
 	now := m.now().Unix()
 	for _, e := range stored.Entries {
@@ -156,5 +222,5 @@ func (m *Manager) list(ctx context.Context, userID string) (l list, value []byte
 			l.Entries = append(l.Entries, e)
 		}
 	}
-	return l, value, true, nil
+	return l, nil
 }

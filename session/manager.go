@@ -87,7 +87,7 @@ func NewManager(c Config) (*Manager, error) {
 func (m *Manager) Create(ctx context.Context, s Session) (token string, _ *Session, err error) {
 	s.CreatedAt = m.now()
 	s.ExpiresAt = s.CreatedAt.Add(m.ttl)
-	return m.begin(ctx, s)
+	return m.begin(ctx, s, nil, nil)
 }
 
 // Derive starts a session for the same login elsewhere: on another host, or on
@@ -98,11 +98,13 @@ func (m *Manager) Derive(ctx context.Context, source *Session) (token string, _ 
 	if source.ended(m.now(), m.idle) {
 		return "", nil, errors.New("session: the session to derive from is over")
 	}
-	return m.begin(ctx, *source)
+	return m.begin(ctx, *source, nil, nil)
 }
 
-func (m *Manager) begin(ctx context.Context, s Session) (token string, _ *Session, err error) {
-	id := randomText(43, base62)
+// begin stores a session and makes its token. What along returns for that is
+// written in the same round trip.
+func (m *Manager) begin(ctx context.Context, s Session, read map[string][]byte, along func(token string) (Write, error)) (token string, _ *Session, err error) {
+	id := randomText(43, base62) + m.hint(s.User)
 	token, err = m.tokens[0].Encode(sessionCookieName, id)
 	if err != nil {
 		return "", nil, err
@@ -113,15 +115,18 @@ func (m *Manager) begin(ctx context.Context, s Session) (token string, _ *Sessio
 	if err != nil {
 		return "", nil, err
 	}
-	if err := m.enlist(ctx, &s); err != nil {
-		return "", nil, err
+	writes := []Write{{Op: "create", Key: s.key, Value: value, TTL: m.life(&s)}}
+	if along != nil {
+		w, err := along(token)
+		if err != nil {
+			return "", nil, err
+		}
+		writes = append(writes, w)
 	}
-	created, err := m.store.Create(ctx, s.key, value, m.life(&s))
-	if err != nil {
+	if err := m.enlist(ctx, &s, read, writes...); err != nil {
+		// It may be there without being listed. Nobody has its token.
+		_ = m.store.Delete(context.WithoutCancel(ctx), s.key)
 		return "", nil, err
-	}
-	if !created {
-		return "", nil, errors.New("session: fresh id is taken already")
 	}
 	return token, &s, nil
 }
@@ -136,23 +141,24 @@ func (m *Manager) life(s *Session) time.Duration {
 	return min(m.idle, s.ExpiresAt.Sub(s.LastSeen))
 }
 
-// Key finds the store key that a token stands for, or false for anything that
-// we did not make. It asks no store, so garbage costs no look-up.
-func (m *Manager) Key(token string) (key string, ok bool) {
-	var id string
-	if token == "" || len(token) > maxCookieValue || securecookie.DecodeMulti(sessionCookieName, token, &id, m.tokens...) != nil {
-		return "", false
-	}
-	return sessionKey(id), true
-}
-
 // Load finds the session of a key and, at most once a minute, notes that it
 // was seen. Not found means that there is no such session, or no longer; an
 // error means that the store could not tell, which is never a logout.
 func (m *Manager) Load(ctx context.Context, key string) (_ *Session, found bool, err error) {
-	s, value, found, err := m.read(ctx, key)
-	if err != nil || !found {
-		return nil, false, err
+	s, _, err := m.LoadWith(ctx, key)
+	return s, s != nil, err
+}
+
+// LoadWith is Load, and reads other keys in the same round trip; absent ones
+// are nil. The session is nil if there is none.
+func (m *Manager) LoadWith(ctx context.Context, key string, others ...string) (s *Session, values [][]byte, err error) {
+	_, values, err = m.store.Batch(ctx, nil, append([]string{key}, others...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, values := values[0], values[1:]
+	if s, err = m.alive(key, value); err != nil || s == nil {
+		return nil, values, err
 	}
 	now := m.now()
 	if now.Sub(s.LastSeen) >= min(touchEvery, m.idle/touchParts) {
@@ -166,22 +172,19 @@ func (m *Manager) Load(ctx context.Context, key string) (_ *Session, found bool,
 			}
 		}
 	}
-	return s, true, nil
+	return s, values, nil
 }
 
-// read is Load without taking note of it.
-func (m *Manager) read(ctx context.Context, key string) (s *Session, value []byte, found bool, err error) {
-	value, found, err = m.store.Get(ctx, key)
-	if err != nil || !found {
-		return nil, nil, false, err
+// alive reads a stored session; nil if there is none or it is over.
+func (m *Manager) alive(key string, value []byte) (*Session, error) {
+	if value == nil {
+		return nil, nil
 	}
-	if s, err = decode(key, value); err != nil {
-		return nil, nil, false, err
+	s, err := decode(key, value)
+	if err != nil || s.ended(m.now(), m.idle) {
+		return nil, err
 	}
-	if s.ended(m.now(), m.idle) {
-		return nil, nil, false, nil
-	}
-	return s, value, true, nil
+	return s, nil
 }
 
 // End deletes a session. Ending the same one twice is fine.

@@ -30,13 +30,18 @@ func newMemory() *memory {
 	return &memory{values: map[string][]byte{}, ttl: map[string]time.Duration{}, count: map[string]int{}, fail: map[string]error{}}
 }
 
+// inBatch marks what is done as a part of a batch, which counts as one.
+type inBatch struct{}
+
 // enter counts a call and leaves the store locked if it may go on.
 func (s *memory) enter(ctx context.Context, method, key string) error {
 	if s.before != nil {
 		s.before(method, key)
 	}
 	s.mu.Lock()
-	s.count[method]++
+	if ctx.Value(inBatch{}) == nil {
+		s.count[method]++
+	}
 	err := s.fail[method]
 	if err == nil {
 		err = ctx.Err()
@@ -97,6 +102,39 @@ func (s *memory) Delete(ctx context.Context, key string) error {
 	delete(s.values, key)
 	delete(s.ttl, key)
 	return nil
+}
+
+// Batch goes on with the next write only where the last one did not fail, so a
+// test that lets a method fail finds out about the writes before it.
+func (s *memory) Batch(ctx context.Context, writes []Write, keys ...string) (done []bool, values [][]byte, err error) {
+	if err := s.enter(ctx, "Batch", ""); err != nil {
+		return nil, nil, err
+	}
+	s.mu.Unlock()
+	ctx = context.WithValue(ctx, inBatch{}, true)
+	for _, w := range writes {
+		ok := true
+		switch w.Op {
+		case "put":
+			err = s.Put(ctx, w.Key, w.Value, w.TTL)
+		case "create":
+			ok, err = s.Create(ctx, w.Key, w.Value, w.TTL)
+		case "replace":
+			ok, err = s.Replace(ctx, w.Key, w.Old, w.Value, w.TTL)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		done = append(done, ok)
+	}
+	for _, key := range keys {
+		value, _, err := s.Get(ctx, key)
+		if err != nil {
+			return nil, nil, err
+		}
+		values = append(values, value)
+	}
+	return done, values, nil
 }
 
 func (s *memory) calls() int {

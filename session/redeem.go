@@ -49,6 +49,46 @@ type Redeemer struct {
 // NewRedeemer shares the store, clock and keys of a manager.
 func NewRedeemer(m *Manager) *Redeemer { return &Redeemer{m: m} }
 
+// Redemption is the exchange of one code while it is under way.
+type Redemption struct {
+	r    *Redeemer
+	key  string
+	mine claim
+	kept string // the token that the outcome is kept with
+}
+
+// Begin starts a session, as Create does, and keeps its token as the outcome of
+// the code, in one round trip if nobody competes and read holds the list of the
+// user's sessions (ListKey) as it was a moment ago; nil stands for none, as a new
+// user has. Else it is read first.
+//
+// The outcome can be there before the session is: who finds it makes sure of
+// that, see await.
+func (x *Redemption) Begin(ctx context.Context, s Session, read map[string][]byte) (token string, _ *Session, err error) {
+	m := x.r.m
+	s.CreatedAt = m.now()
+	s.ExpiresAt = s.CreatedAt.Add(m.ttl)
+	token, made, err := m.begin(ctx, s, read, func(token string) (Write, error) { return x.write(Outcome{Token: token}) })
+	if err == nil {
+		x.kept = token
+		return token, made, nil
+	}
+	// The outcome alone may be what could not be kept, and a login is not lost
+	// for that.
+	return m.begin(ctx, s, nil, nil)
+}
+
+func (x *Redemption) write(out Outcome) (Write, error) {
+	plain, err := json.Marshal(out)
+	if err != nil {
+		return Write{}, err
+	}
+	done := x.mine
+	done.Outcome = x.r.m.sealer.seal(plain, x.key)
+	value, err := json.Marshal(done)
+	return Write{Op: "put", Key: x.key, Value: value, TTL: outcomeLife}, err
+}
+
 // claim is the store's record of a code: who may have it, until when its
 // exchange may take, and the sealed outcome.
 type claim struct {
@@ -65,7 +105,7 @@ type claim struct {
 // used up by then, and the browser's second request wants the result. An error
 // of Redeem itself is ErrForeignCode, ErrCodeLost, the store's, or ctx's; what
 // went wrong in the exchange is in the outcome.
-func (r *Redeemer) Redeem(ctx context.Context, appID, code, binding string, exchange func(context.Context) Outcome) (_ Outcome, replayed bool, err error) {
+func (r *Redeemer) Redeem(ctx context.Context, appID, code, binding string, exchange func(context.Context, *Redemption) Outcome) (_ Outcome, replayed bool, err error) {
 	key := codePrefix + hash(appID, code)
 	binding = hash(binding)
 	first := false
@@ -93,7 +133,7 @@ type result struct {
 	replayed bool
 }
 
-func (r *Redeemer) redeem(ctx context.Context, key, binding string, exchange func(context.Context) Outcome) (Outcome, bool, error) {
+func (r *Redeemer) redeem(ctx context.Context, key, binding string, exchange func(context.Context, *Redemption) Outcome) (Outcome, bool, error) {
 	mine := claim{Binding: binding, Until: r.m.now().Add(redeemLimit)}
 	value, err := json.Marshal(mine)
 	if err != nil {
@@ -109,18 +149,18 @@ func (r *Redeemer) redeem(ctx context.Context, key, binding string, exchange fun
 	}
 	limited, cancel := context.WithTimeout(ctx, redeemLimit)
 	defer cancel()
-	out := exchange(limited)
-	plain, err := json.Marshal(out)
-	if err != nil {
-		return Outcome{}, false, err
+	x := &Redemption{r: r, key: key, mine: mine}
+	out := exchange(limited, x)
+	if x.kept != "" && out == (Outcome{Token: x.kept}) {
+		return out, false, nil
 	}
-	mine.Outcome = r.m.sealer.seal(plain, key)
-	if value, err = json.Marshal(mine); err != nil {
+	w, err := x.write(out)
+	if err != nil {
 		return Outcome{}, false, err
 	}
 	// The outcome stands whether or not it can be kept: without it only a
 	// second delivery has to log in again.
-	_ = r.m.store.Put(ctx, key, value, outcomeLife)
+	_ = r.m.store.Put(ctx, w.Key, w.Value, w.TTL)
 	return out, false, nil
 }
 
@@ -145,7 +185,11 @@ func (r *Redeemer) await(ctx context.Context, key, binding string) (Outcome, err
 		case c.Binding != binding:
 			return Outcome{}, ErrForeignCode
 		case c.Outcome != nil:
-			return r.opened(key, c.Outcome)
+			out, err := r.opened(key, c.Outcome)
+			if err == nil && out.Token != "" {
+				err = r.m.relist(ctx, out.Token)
+			}
+			return out, err
 		case !r.m.now().Before(c.Until):
 			return Outcome{}, ErrCodeLost
 		}

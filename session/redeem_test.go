@@ -18,7 +18,7 @@ type counted struct {
 	out  Outcome
 }
 
-func (c *counted) exchange(ctx context.Context) Outcome {
+func (c *counted) exchange(ctx context.Context, _ *Redemption) Outcome {
 	c.n.Add(1)
 	if c.hold != nil {
 		select {
@@ -88,9 +88,9 @@ func TestForeignBindingGetsNothing(t *testing.T) {
 	r := NewRedeemer(b.Manager)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		out, _, err := r.Redeem(t.Context(), "wx1", "code", "my state", func(ctx context.Context) Outcome {
+		out, _, err := r.Redeem(t.Context(), "wx1", "code", "my state", func(ctx context.Context, x *Redemption) Outcome {
 			close(reached)
-			return mine.exchange(ctx)
+			return mine.exchange(ctx, x)
 		})
 		if err != nil || out.Token != "mine" {
 			t.Errorf("%+v, %v", out, err)
@@ -124,9 +124,9 @@ func TestExchangeOutlivesItsRequest(t *testing.T) {
 	reached := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_, _, err := r.Redeem(ctx, "wx1", "code", "state", func(ctx context.Context) Outcome {
+		_, _, err := r.Redeem(ctx, "wx1", "code", "state", func(ctx context.Context, x *Redemption) Outcome {
 			close(reached)
-			return work.exchange(ctx)
+			return work.exchange(ctx, x)
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("the request that left got %v", err)
@@ -187,7 +187,7 @@ func TestSlowExchangeIsAwaited(t *testing.T) {
 		now := func(c *Config) { c.Now = time.Now }
 		replicas := []*Redeemer{NewRedeemer(b.manager(t, now)), NewRedeemer(b.manager(t, now))}
 		var n atomic.Int32
-		slow := func(context.Context) Outcome {
+		slow := func(context.Context, *Redemption) Outcome {
 			n.Add(1)
 			time.Sleep(10 * time.Second) // in the bubble
 			return Outcome{Token: "the token"}
@@ -214,7 +214,7 @@ func TestEndlessExchangeIsGivenUp(t *testing.T) {
 		b := newBench(t)
 		r := NewRedeemer(b.manager(t, func(c *Config) { c.Now = time.Now }))
 		start := time.Now()
-		out, _, err := r.Redeem(t.Context(), "wx1", "code", "state", func(ctx context.Context) Outcome {
+		out, _, err := r.Redeem(t.Context(), "wx1", "code", "state", func(ctx context.Context, x *Redemption) Outcome {
 			<-ctx.Done()
 			time.Sleep(keepLimit / 2) // in the bubble
 			return Outcome{Failure: "slow"}

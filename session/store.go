@@ -20,4 +20,20 @@ type Store interface {
 	// Replace stores only where exactly old is stored, and sets a new lifetime.
 	Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (replaced bool, err error)
 	Delete(ctx context.Context, key string) error
+	// Batch does several writes and reads in one round trip. Each is one step
+	// for itself; nothing is promised about their order, or about all of them.
+	// done tells which writes were made, values are nil for absent keys. After
+	// an error any of the writes may have happened.
+	Batch(ctx context.Context, writes []Write, keys ...string) (done []bool, values [][]byte, err error)
+}
+
+// Write is one of the writes of a batch: Op is "put", "create" or "replace",
+// Old is for "replace" alone. It is an alias of an unnamed type, so that this
+// package and the back ends need not know each other.
+type Write = struct {
+	Op    string
+	Key   string
+	Value []byte
+	Old   []byte
+	TTL   time.Duration
 }

@@ -12,6 +12,14 @@ func (m *Manager) PutSealed(ctx context.Context, key string, secret []byte, ttl 
 	return m.store.Put(ctx, key, m.sealer.seal(secret, key), ttl)
 }
 
+// PutSealedWith is PutSealed, and reads other keys in the same round trip, in no
+// certain order; absent ones are nil.
+func (m *Manager) PutSealedWith(ctx context.Context, key string, secret []byte, ttl time.Duration, others ...string) (values [][]byte, err error) {
+	w := Write{Op: "put", Key: key, Value: m.sealer.seal(secret, key), TTL: ttl}
+	_, values, err = m.store.Batch(ctx, []Write{w}, others...)
+	return values, err
+}
+
 // GetSealed reads such a secret. One that was sealed with a key that is no
 // longer known is an error, and so is one that was moved or changed.
 func (m *Manager) GetSealed(ctx context.Context, key string) (secret []byte, found bool, err error) {

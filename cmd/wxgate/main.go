@@ -109,7 +109,7 @@ func newLogger(w io.Writer, cfg *config) *slog.Logger {
 	if cfg.LogFormat.Value == "text" {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(newJSONLog(w, options))
 }
 
 // printConfig shows what serve would run with, or all that keeps it from starting.

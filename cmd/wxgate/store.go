@@ -8,18 +8,15 @@ import (
 
 	"wxgate/identity"
 	"wxgate/proxy"
+	"wxgate/session"
 	"wxgate/session/boltstore"
 	"wxgate/session/redisstore"
 )
 
 // store is all that the packages together need of storage. Both back ends fit.
 type store interface {
-	Get(ctx context.Context, key string) (value []byte, found bool, err error)
-	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (created bool, err error)
-	Replace(ctx context.Context, key string, old, value []byte, ttl time.Duration) (replaced bool, err error)
-	Delete(ctx context.Context, key string) error
-
+	session.Store
+	identity.Store
 	identity.Lister
 	proxy.Queue
 
@@ -61,6 +58,16 @@ func (m metered) timed(op string, start time.Time, err *error) {
 func (m metered) Get(ctx context.Context, key string) (_ []byte, _ bool, err error) {
 	defer m.timed("get", time.Now(), &err)
 	return m.store.Get(ctx, key)
+}
+
+func (m metered) GetMany(ctx context.Context, keys ...string) (_ [][]byte, err error) {
+	defer m.timed("get_many", time.Now(), &err)
+	return m.store.GetMany(ctx, keys...)
+}
+
+func (m metered) Batch(ctx context.Context, writes []session.Write, keys ...string) (_ []bool, _ [][]byte, err error) {
+	defer m.timed("batch", time.Now(), &err)
+	return m.store.Batch(ctx, writes, keys...)
 }
 
 func (m metered) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (err error) {

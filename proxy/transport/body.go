@@ -198,6 +198,11 @@ func (b *body) trailer() error {
 	if err != nil {
 		return err
 	}
+	if strings.Count(text, "\n") != strings.Count(text, "\r\n") {
+		// Only a header may do without carriage returns (RFC 9112, sections
+		// 2.2 and 7.1.2); readers who disagree on this disagree on the end.
+		return malformed("its trailer has a bare line feed")
+	}
 	fields, err := readFields(text)
 	if err != nil {
 		return err
@@ -206,7 +211,9 @@ func (b *body) trailer() error {
 		b.e.res.Trailer = http.Header{}
 	}
 	for name, values := range fields {
-		b.e.res.Trailer[name] = values
+		if !forbiddenTrailer(name) {
+			b.e.res.Trailer[name] = values
+		}
 	}
 	return io.EOF
 }

@@ -58,6 +58,9 @@ func readHead(res *http.Response, head string) error {
 	return err
 }
 
+// trimBlanks leaves a carriage return where it is, to be found.
+func trimBlanks(s string) string { return strings.Trim(s, " \t") }
+
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // readFields reads the field lines of a header or a trailer, with the empty
@@ -82,9 +85,9 @@ func readFields(text string) (http.Header, error) {
 		// section 5.2).
 		for rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
 			line, rest = cutLine(rest)
-			value = textproto.TrimString(value) + " " + textproto.TrimString(line)
+			value = trimBlanks(value) + " " + trimBlanks(line)
 		}
-		value = textproto.TrimString(value)
+		value = trimBlanks(value)
 		if !httpguts.ValidHeaderFieldValue(value) {
 			return nil, malformed("it has a control character in the header", name)
 		}

@@ -9,7 +9,7 @@
 //
 // A record is the string wxgate:record:KEY with Redis's own expiry; a queue is the sorted set wxgate:queue:NAME, ids
 // scored by their due time in microseconds. Every operation touches one key, so a Cluster needs no hash tags and no
-// operation can stop half-way.
+// operation can stop half-way; a Batch is several operations that are sent together and can.
 //
 // # What the server must do
 //

@@ -34,6 +34,14 @@ func TestWritesAreSentOnce(t *testing.T) {
 				return err
 			}},
 			"Schedule": {"zadd", 1, func(ctx context.Context, s *redisstore.Store) error { return s.Schedule(ctx, "q", "id", time.Now()) }},
+			"a batch's create": {"set", 1, func(ctx context.Context, s *redisstore.Store) error {
+				_, _, err := s.Batch(ctx, []redisstore.Write{{Op: "create", Key: "k"}}, "l")
+				return err
+			}},
+			"a batch's replace": {"evalsha", 1, func(ctx context.Context, s *redisstore.Store) error {
+				_, _, err := s.Batch(ctx, []redisstore.Write{{Op: "replace", Key: "k"}}, "l")
+				return err
+			}},
 			"Get":      {"get", 2, func(ctx context.Context, s *redisstore.Store) error { _, _, err := s.Get(ctx, "k"); return err }},
 			"QueueLen": {"zcard", 2, func(ctx context.Context, s *redisstore.Store) error { _, err := s.QueueLen(ctx, "q"); return err }},
 		} {
@@ -83,6 +91,12 @@ func TestReadsAreTriedAgain(t *testing.T) {
 	s := open(t, "redis://"+w.addr, redisstore.Options{})
 	if value, found, err := s.Get(t.Context(), "k"); string(value) != "v" || !found || err != nil {
 		t.Errorf("Get = %q, %t, %v", value, found, err)
+	}
+	mu.Lock()
+	dropped["get"] = false
+	mu.Unlock()
+	if values, err := s.GetMany(t.Context(), "k", "l"); len(values) != 2 || string(values[0]) != "v" || string(values[1]) != "v" || err != nil {
+		t.Errorf("GetMany = %q, %v", values, err)
 	}
 	if n, err := s.QueueLen(t.Context(), "q"); n != 7 || err != nil {
 		t.Errorf("QueueLen = %d, %v", n, err)

@@ -104,7 +104,7 @@ func (t *target) single(timeout time.Duration) *redis.Options {
 		DialTimeout:     timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
 		ContextTimeoutEnabled: true,
 		ConnMaxIdleTime:       idleFor,
-		PipelinePoolSize:      -1, // List alone uses pipelines
+		PipelinePoolSize:      -1, // pipelines take the connections of everything else
 	}
 }
 

@@ -16,6 +16,11 @@ func (f *fixture) calls() map[string]func(context.Context) error {
 			_, err := f.Replace(ctx, "k", []byte("v"), []byte("other"), 0)
 			return err
 		},
+		"GetMany": func(ctx context.Context) error { _, err := f.GetMany(ctx, "k", "l"); return err },
+		"Batch": func(ctx context.Context) error {
+			_, _, err := f.Batch(ctx, []Write{{Op: "put", Key: "k", Value: []byte("other")}, {Op: "create", Key: "new"}}, "l")
+			return err
+		},
 		"Delete":   func(ctx context.Context) error { return f.Delete(ctx, "k") },
 		"List":     func(ctx context.Context) error { return f.List(ctx, "", func(string, []byte) error { return nil }) },
 		"Schedule": func(ctx context.Context) error { return f.Schedule(ctx, "q", "other", epoch) },

@@ -9,6 +9,16 @@ import (
 	"time"
 )
 
+// Write is one of the writes of Batch: Op is "put", "create" or "replace", Old is for "replace" alone. It is an alias of an unnamed
+// type, so that back ends and consumers agree on it without importing one another.
+type Write = struct {
+	Op    string
+	Key   string
+	Value []byte
+	Old   []byte
+	TTL   time.Duration
+}
+
 // Store is everything that a back end offers. Consumers declare the few methods that they need as interfaces of their
 // own.
 //
@@ -38,6 +48,15 @@ type Store interface {
 
 	// Delete removes key; it is no error if there is none.
 	Delete(ctx context.Context, key string) error
+
+	// GetMany returns the values of several keys, in their order, with one question. nil stands for an absent one; an empty
+	// value is not nil. There need be no moment at which all of it was true.
+	GetMany(ctx context.Context, keys ...string) (values [][]byte, err error)
+
+	// Batch does several writes and reads with one question. Each of them is one step for itself, as if its own method were called,
+	// and nothing is promised about their order or about all of them; so no key may be among them twice. done tells which writes
+	// were made ("put" always is), values are as those of GetMany. After an error any of the writes may have happened.
+	Batch(ctx context.Context, writes []Write, keys ...string) (done []bool, values [][]byte, err error)
 
 	// List calls fn once for each live record whose key begins with prefix, byte for byte; an empty prefix means all.
 	// The order is unspecified, memory is bounded by a page of records (and at most a fingerprint of each key). fn may

@@ -14,7 +14,7 @@ type Open = func(t *testing.T) (store Store, forward func(time.Duration))
 
 // Run tests one back end. Each case opens a store of its own.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]testCase{recordCases, ownershipCases, lifetimeCases, contentionCases, listCases, queueCases, contextCases} {
+	for _, group := range [][]testCase{recordCases, batchCases, ownershipCases, lifetimeCases, contentionCases, listCases, queueCases, contextCases} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				store, forward := open(t)

@@ -306,6 +306,32 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 	return err
 }
 
+func (m *memory) Batch(ctx context.Context, writes []session.Write, keys ...string) (done []bool, values [][]byte, err error) {
+	for _, w := range writes {
+		ok := true
+		switch w.Op {
+		case "put":
+			err = m.Put(ctx, w.Key, w.Value, w.TTL)
+		case "create":
+			ok, err = m.Create(ctx, w.Key, w.Value, w.TTL)
+		case "replace":
+			ok, err = m.Replace(ctx, w.Key, w.Old, w.Value, w.TTL)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		done = append(done, ok)
+	}
+	for _, key := range keys {
+		value, _, err := m.Get(ctx, key)
+		if err != nil {
+			return nil, nil, err
+		}
+		values = append(values, value)
+	}
+	return done, values, nil
+}
+
 func (m *memory) List(ctx context.Context, prefix string, fn func(key string, value []byte) error) error {
 	leave, err := m.enter(ctx)
 	if err != nil {
