@@ -131,13 +131,22 @@ func noStore(h http.Header) {
 // (https://www.w3.org/TR/fetch-metadata/) or, where the browser sends none, by
 // the wish for HTML.
 func isNavigation(r *http.Request) bool {
-	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" {
-		mode := r.Header.Get("Sec-Fetch-Mode")
+	h := r.Header
+	if dest := first(h["Sec-Fetch-Dest"]); dest != "" {
+		mode := first(h["Sec-Fetch-Mode"])
 		return dest == "document" && (mode == "" || mode == "navigate")
 	}
-	h := r.Header
 	return strings.Contains(strings.ToLower(strings.Join(h["Accept"], ",")), "text/html") &&
-		h.Get("X-Requested-With") == "" && h.Get("Upgrade") == ""
+		first(h["X-Requested-With"]) == "" && first(h["Upgrade"]) == ""
+}
+
+// first is the value that Header.Get returns, which looks a second time for how
+// a name is spelled.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // isPageVisit reports that a redirect to login would lead the person back to

@@ -18,7 +18,7 @@ var errProfileWanted = errors.New("the app wants a profile")
 // changes nothing else.
 func (s *Server) answer(v *visit, res *http.Response) error {
 	h := res.Header
-	if v.live != nil && !v.live.snapshot && v.live.user.Profile == nil && h.Get(identity.HeaderRequire) == "profile" {
+	if v.live != nil && !v.live.snapshot && v.live.user.Profile == nil && first(h[identity.HeaderRequire]) == "profile" {
 		return errProfileWanted
 	}
 	identity.StripAnswer(h)
@@ -26,12 +26,12 @@ func (s *Server) answer(v *visit, res *http.Response) error {
 	if h["Access-Control-Allow-Credentials"] != nil && !(s.originAllowed(v.r.Header.Get("Origin")) && s.mayHaveCredentials(h.Get("Access-Control-Allow-Origin"))) {
 		h.Del("Access-Control-Allow-Credentials")
 	}
-	if loc := h.Get("Location"); loc != "" {
+	if loc := first(h["Location"]); loc != "" {
 		if fixed := s.correctLocation(v, loc); fixed != loc {
 			h.Set("Location", fixed)
 		}
 	}
-	if v.live != nil && isPageVisit(v.r) && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil {
+	if v.live != nil && h["Cache-Control"] == nil && h["Expires"] == nil && h["Pragma"] == nil && isPageVisit(v.r) {
 		// By its heuristics a browser would show such a page for days after
 		// the session's end, and every call of it would fail.
 		h.Set("Cache-Control", "private, no-cache")
@@ -44,7 +44,7 @@ func (s *Server) answer(v *visit, res *http.Response) error {
 		if v.live != nil {
 			key = v.live.key
 		}
-		events := strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
+		events := strings.HasPrefix(first(h["Content-Type"]), "text/event-stream")
 		body.leave = s.streams.join(key, &streamed{res.Body, events})
 		res.Body = body
 	}

@@ -76,12 +76,12 @@ func (a *imAccounts) afterLogin(ctx context.Context, u *identity.User) error {
 		a.running.Add(-1)
 		return nil
 	}
-	go func() {
+	a.s.background.Go(func() {
 		defer a.running.Add(-1)
 		if _, err := a.ensure(context.WithoutCancel(ctx), u.ID); err != nil {
 			a.s.log.Warn("the IM account is not there yet; it is tried again", "user", u.ID, "error", err)
 		}
-	}()
+	})
 	return nil
 }
 

@@ -36,11 +36,11 @@ const (
 // knows it even if the browser loses that cookie, which would otherwise send it
 // round in circles.
 func (s *Server) renew(v *visit, l *live) bool {
-	if l == nil || l.snapshot || !isPageVisit(v.r) {
+	if l == nil || l.snapshot {
 		return false
 	}
-	now, who := s.now(), l.session
-	if who.ExpiresAt.Sub(now) >= who.ExpiresAt.Sub(who.CreatedAt)/renewPart {
+	now, who := v.start, l.session
+	if who.ExpiresAt.Sub(now) >= who.ExpiresAt.Sub(who.CreatedAt)/renewPart || !isPageVisit(v.r) {
 		return false
 	}
 	if (account{who.Channel, who.AppID}) != s.accountOn(v.host) || l.user.Status != identity.StatusActive {

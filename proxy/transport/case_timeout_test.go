@@ -71,6 +71,32 @@ func TestHeaderTimeout(t *testing.T) {
 	}
 }
 
+// A reply may come in pieces of any size, and is the same as in one.
+func TestReplyByteByByte(t *testing.T) {
+	for _, pause := range []time.Duration{time.Millisecond, 7 * time.Millisecond, time.Second} {
+		inBubble(t, func(t *testing.T, k kind) {
+			up := newPipeUpstream(t, func(p *peer) {
+				for {
+					p.request()
+					for _, b := range []byte("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-A: b\r\n c\r\n" +
+						"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n") {
+						p.Write([]byte{b})
+						time.Sleep(pause)
+					}
+				}
+			})
+			rt := k.open(t, up, transport.Config{HeaderTimeout: 5 * time.Minute})
+			for _, body := range []io.Reader{nil, strings.NewReader("hello"), nil} {
+				req := newRequest(t, "POST", "/", body).WithContext(context.Background())
+				res, got := do(t, rt, req)
+				if res.StatusCode != 200 || res.Header.Get("X-A") != "b c" || got != "ok" || res.Trailer.Get("X-Sum") != "1" {
+					t.Errorf("%s %q %q %q", res.Status, res.Header, got, res.Trailer)
+				}
+			}
+		})
+	}
+}
+
 // A header in time frees the body from the clock.
 func TestSlowBody(t *testing.T) {
 	for _, framing := range []string{"Content-Length: 5\n\nh|ello", "Transfer-Encoding: chunked\n\n1\nh\n|4\nello\n0|\n\n", "\nh|ello"} {

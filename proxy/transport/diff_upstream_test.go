@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func (u *diffUpstream) exchange(c *diffConn, br *bufio.Reader) (more bool) {
 	u.mu.Lock()
 	script := u.seq[u.at].replies
 	r := script[min(u.tries, len(script)-1)]
-	got := diffGot{Exchange: u.at, Head: head, Cut: err != nil}
+	got := diffGot{Exchange: u.at, Head: inOrder(head), Cut: err != nil}
 	u.tries++
 	u.busy++
 	u.mu.Unlock()
@@ -210,6 +211,22 @@ func readUntilEmpty(br *bufio.Reader) (string, error) {
 }
 
 // readUpload reads a request's body as strictly as one can.
+// inOrder sorts the fields of a header by their names: their order across names
+// is of no meaning (RFC 9110, section 5.3), and only stock keeps to one.
+func inOrder(head string) string {
+	lines := strings.SplitAfter(head, "\r\n")
+	if len(lines) < 3 {
+		return head
+	}
+	fields := lines[1 : len(lines)-2]
+	slices.SortStableFunc(fields, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, ":")
+		nameB, _, _ := strings.Cut(b, ":")
+		return strings.Compare(nameA, nameB)
+	})
+	return strings.Join(lines, "")
+}
+
 func readUpload(br *bufio.Reader, head string) (body, trailer string, err error) {
 	var b strings.Builder
 	if _, after, ok := strings.Cut(head, "\r\nContent-Length: "); ok {

@@ -26,6 +26,7 @@ func FuzzReply(f *testing.F) {
 		"HTTP/1.1 200 OK\r\n\r\nuntil the end",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X, Y\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\nZ: 2\r\n 3\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 2\r\nX: 3\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nhello",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
@@ -78,6 +79,9 @@ func FuzzReply(f *testing.F) {
 		wantBody, wantErr := io.ReadAll(want.Body)
 		if bodyErr == nil && (wantErr != nil || !bytes.Equal(body, wantBody)) || !bytes.HasPrefix(wantBody, body) {
 			t.Fatalf("%q:\n got the body %q, %v\nwant %q, %v", reply, body, bodyErr, wantBody, wantErr)
+		}
+		for _, framing := range []string{"Content-Length", "Transfer-Encoding", "Trailer"} {
+			delete(want.Trailer, framing) // ours lets none through, RFC 9110 section 6.5.1
 		}
 		if bodyErr == nil && len(got.Trailer)+len(want.Trailer) > 0 && !reflect.DeepEqual(unfolded(got.Trailer), unfolded(want.Trailer)) {
 			t.Fatalf("%q:\n got the trailer %v\nwant %v", reply, got.Trailer, want.Trailer)

@@ -22,6 +22,7 @@ func FuzzRequest(f *testing.F) {
 		{"GET", "/", "X-A", "v", "", "", ""},
 		{"POST", "/a?b", "Content-Length", "3", "body", "X-T", "t"},
 		{"POST", "/", "content-length", "0", "GET /evil HTTP/1.1\r\n\r\n", "transfer-encoding", "chunked"},
+		{"POST", "/", "transfer-encoding", "chunked", "body", "", ""},
 		{"PUT", "/", "Transfer-Encoding", "identity", "body", "X-T", "a\r\nb: c"},
 		{"GET", "/ HTTP/1.1\r\nX: y\r\n\r\nGET /", "X", "v", "", "", ""},
 		{"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET", "/", "X", "v", "", "", ""},

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -15,15 +16,7 @@ import (
 
 // scratch is the memory in which headers are written and read. It belongs to
 // one exchange until its reply's header is there.
-type scratch struct {
-	b      []byte
-	fields []field
-}
-
-type field struct {
-	name   string
-	values []string
-}
+type scratch struct{ b []byte }
 
 var scratches = sync.Pool{New: func() any { return &scratch{b: make([]byte, 0, 2<<10)} }}
 
@@ -34,7 +27,6 @@ const maxScratch = 16 << 10
 
 func (s *scratch) put() {
 	if cap(s.b) <= maxScratch {
-		clear(s.fields)
 		scratches.Put(s)
 	}
 }
@@ -96,16 +88,17 @@ func (s *scratch) request(req *http.Request) error {
 	}
 	var err error
 	if hasBody(req) && !knownLength(req) && len(req.Trailer) > 0 {
-		if b, err = s.announce(b, req.Trailer); err != nil {
+		if b, err = announce(b, req.Trailer); err != nil {
 			return err
 		}
 	}
-	s.sorted(req.Header)
-	for _, f := range s.fields {
-		if written(f.name) {
+	// In no order, which has no meaning (RFC 9110, section 5.3), and would cost
+	// as much as all the rest here.
+	for name, values := range req.Header {
+		if written(name) {
 			continue
 		}
-		if b, err = appendField(b, f.name, f.values); err != nil {
+		if b, err = appendField(b, name, values); err != nil {
 			return err
 		}
 	}
@@ -131,25 +124,15 @@ func written(name string) bool {
 	return false
 }
 
-func (s *scratch) sorted(h http.Header) {
-	s.fields = s.fields[:0]
-	for name, values := range h {
-		s.fields = append(s.fields, field{name, values})
-	}
-	slices.SortFunc(s.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
-}
-
-func (s *scratch) announce(b []byte, trailer http.Header) ([]byte, error) {
-	s.sorted(trailer)
-	b = append(b, "Trailer: "...)
-	for i, f := range s.fields {
-		if !httpguts.ValidHeaderFieldName(f.name) || forbiddenTrailer(f.name) || !allValues(f.values) {
-			return nil, fmt.Errorf("transport: trailer %.40q", f.name)
+func announce(b []byte, trailer http.Header) ([]byte, error) {
+	separator := "Trailer: "
+	for _, name := range slices.Sorted(maps.Keys(trailer)) {
+		if !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(name) || !allValues(trailer[name]) {
+			return nil, fmt.Errorf("transport: trailer %.40q", name)
 		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, f.name...)
+		b = append(b, separator...)
+		b = append(b, name...)
+		separator = ","
 	}
 	return append(b, "\r\n"...), nil
 }

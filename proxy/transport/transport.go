@@ -81,7 +81,7 @@ func (f traced) Interim(code int, header http.Header) error {
 
 // Exchange sends a request and returns its reply once the header is there.
 // The target is the request's RequestURI, byte for byte, or, without one, that
-// of its URL. Header lines are sent as they are, sorted by name; User-Agent is
+// of its URL. Header lines are sent as they are, in no order; User-Agent is
 // not invented. Replies before it go to interim, nil if nobody wants them.
 //
 // The request's body is closed once. When Exchange has failed, or the reply's

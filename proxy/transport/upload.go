@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -152,12 +154,9 @@ func (u *upload) write(p []byte, n int) error {
 // known now.
 func (u *upload) end() error {
 	b := []byte("0\r\n")
-	s := getScratch()
-	defer s.put()
-	s.sorted(u.e.req.Trailer)
-	for _, f := range s.fields {
+	for _, name := range slices.Sorted(maps.Keys(u.e.req.Trailer)) {
 		var err error
-		if b, err = appendField(b, f.name, f.values); err != nil {
+		if b, err = appendField(b, name, u.e.req.Trailer[name]); err != nil {
 			return u.broken(err)
 		}
 	}
