@@ -18,6 +18,7 @@ type conn struct {
 	br    *bufio.Reader
 	used  bool      // an exchange came to its end on it
 	since time.Time // when it began to wait
+	until time.Time // the deadline that readUntil has set
 
 	raw  syscall.RawConn // nil where the connection is no socket
 	look func(fd uintptr)
@@ -72,13 +73,20 @@ func (c *conn) quiet() bool {
 	return c.listen()
 }
 
+// readUntil sets the deadline of reading. That of an exchange that ended well
+// may stay behind: nobody reads.
+func (c *conn) readUntil(t time.Time) {
+	c.until = t
+	c.SetReadDeadline(t)
+}
+
 // listenFor is how long a connection that cannot be looked at is listened to.
 const listenFor = time.Millisecond
 
 func (c *conn) listen() bool {
 	c.SetReadDeadline(time.Now().Add(listenFor))
 	_, err := c.br.Peek(1)
-	c.SetReadDeadline(time.Time{})
+	c.readUntil(time.Time{})
 	timeout, ok := err.(net.Error)
 	return ok && timeout.Timeout()
 }

@@ -39,20 +39,24 @@ type exchange struct {
 // Watching a context costs more than many an app's whole reply. So a request
 // that cannot get stuck on its way out (its header fits into the buffer of the
 // socket, which is empty after an exchange) is watched only when its reply is
-// not here after a moment; for that long a cancelled one goes on.
+// not here after a moment; for that long, or four times as long, a cancelled one
+// goes on.
 const (
-	unwatchedLife = 10 * time.Millisecond
+	unwatchedLife = 5 * time.Millisecond
 	unwatchedHead = 8 << 10
 )
 
 // run sends the request and reads the reply's header.
 func (e *exchange) run(s *scratch, interim Interim) error {
 	if hasBody(e.req) {
-		e.c.SetReadDeadline(time.Time{})
+		e.c.readUntil(time.Time{})
 		e.watch()
 	} else {
 		e.sent = time.Now()
-		e.c.SetReadDeadline(e.sent.Add(unwatchedLife))
+		if left := e.c.until.Sub(e.sent); left < unwatchedLife || left > 4*unwatchedLife {
+			// For longer than need be, so that the next exchanges find it set.
+			e.c.readUntil(e.sent.Add(4 * unwatchedLife))
+		}
 		if len(s.b) > unwatchedHead {
 			e.watch()
 		}
@@ -89,7 +93,7 @@ func (e *exchange) patient() {
 	if e.t.cfg.HeaderTimeout > 0 {
 		limit = e.sent.Add(e.t.cfg.HeaderTimeout)
 	}
-	e.c.SetReadDeadline(limit)
+	e.c.readUntil(limit)
 }
 
 // uploaded starts the time that the app has for its header after a body.
@@ -217,7 +221,7 @@ func (e *exchange) begin() error {
 	}
 	if e.body.left < 0 || e.body.left > int64(e.c.br.Buffered()) {
 		e.watch()
-		e.c.SetReadDeadline(time.Time{})
+		e.c.readUntil(time.Time{})
 	}
 	e.res.Body = &e.body
 	return nil

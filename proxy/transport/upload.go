@@ -89,8 +89,9 @@ func (u *upload) answer(wanted bool) {
 
 const (
 	pieceSize = 32 << 10
-	// chunkHead is the room for the size of a chunk and its line end.
-	chunkHead = 8
+	// chunkHead is room for the size of a chunk and its line end, and as much
+	// as the kernel likes its copies to be aligned to.
+	chunkHead = 64
 )
 
 // pieces are lent out while a body flows.
