@@ -53,6 +53,13 @@ func resident(pid int) (now, peak int64) {
 	return statusField(string(text), "VmRSS:"), statusField(string(text), "VmHWM:")
 }
 
+// ownMemory is the part of resident memory that is a process's alone, in bytes:
+// what no file could give back.
+func ownMemory(pid int) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return statusField(string(text), "RssAnon:")
+}
+
 // statusField reads a size out of /proc/PID/status, where it is in KiB.
 func statusField(text, name string) int64 {
 	_, after, _ := strings.Cut(text, "\n"+name)

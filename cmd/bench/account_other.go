@@ -20,6 +20,8 @@ func (account) since(account) time.Duration { return 0 }
 
 func resident(int) (now, peak int64) { return 0, 0 }
 
+func ownMemory(int) int64 { return 0 }
+
 // raiseFileLimit returns the least limit of open files that is usual: Go raises
 // the soft one by itself.
 func raiseFileLimit() int { return 1024 }

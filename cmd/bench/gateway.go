@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// gatewayBinary builds the gateway of the module that this program is run in.
+// gatewayBinary builds the gateway of the module that this program is run in, as
+// the Dockerfile does.
 func (s *stage) gatewayBinary() (string, error) {
 	if s.wxgate != "" {
 		path, err := filepath.Abs(s.wxgate)
@@ -24,7 +25,9 @@ func (s *stage) gatewayBinary() (string, error) {
 		return path, nil
 	}
 	path := filepath.Join(s.dir, "wxgate.exe") // a name that every system runs
-	out, err := exec.CommandContext(s.ctx, "go", "build", "-o", path, "wxgate/cmd/wxgate").CombinedOutput()
+	build := exec.CommandContext(s.ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "wxgate/cmd/wxgate")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s\nrun this inside the module, or give a built gateway with -wxgate", err, out)
 	}

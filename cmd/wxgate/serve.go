@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -115,6 +116,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	if platform := cfg.ComponentAppID.Value; platform != "" {
 		runs = append(runs, "platform", platform, "mapped_hosts", len(cfg.ComponentAccounts.Value))
 	}
+	debug.FreeOSMemory() // starting took more than running does
 	log.Info("wxgate runs", runs...)
 	if opts.started != nil {
 		opts.started()
