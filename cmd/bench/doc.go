@@ -24,8 +24,11 @@
 //
 // The second table holds the other figures that have a goal, and some that
 // explain them. Each is described at its section_*.go. Those about the store
-// count what Redis was sent, command by command, with MONITOR; the gateway's own
-// looks at its queues, which do not depend on visitors, are left out.
+// count what Redis was sent, command by command, with MONITOR. The round trips of
+// a login are counted on the wire, by a relay between the gateway and Redis: a
+// pipeline is one, whatever it holds. The gateway's own looks at its queues,
+// which do not depend on visitors, are left out of both, and so is what a new
+// connection begins with.
 //
 // # How
 //
@@ -44,7 +47,8 @@
 // connections always busy they say how long the queue is, not how long a request
 // takes on an idle machine.
 //
-// Memory is resident memory. Of WebSockets it is what the process grew by
+// Memory is resident memory. That of an idle gateway and of WebSockets is read
+// after three quiet seconds, when the gateway has collected its garbage. Of WebSockets it is what the process grew by
 // between 500 open ones and all of them, divided by their number, so that what a
 // process allocates once is not counted.
 //

@@ -126,8 +126,13 @@ func parseMonitor(line string) (c redisCall, ok bool) {
 	if err1 != nil || err2 != nil {
 		return c, false
 	}
-	c.at = time.Unix(sec, us*1000)
-	words := strings.Split(strings.TrimRight(rest, "\"\r\n"), `" "`)
+	call := callOf(strings.Split(strings.TrimRight(rest, "\"\r\n"), `" "`))
+	call.at = time.Unix(sec, us*1000)
+	return call, true
+}
+
+// callOf reads the words of a command; there is at least one.
+func callOf(words []string) (c redisCall) {
 	c.verb = strings.ToLower(words[0])
 	if c.verb == "evalsha" || c.verb == "eval" {
 		words = words[min(2, len(words)-1):] // the script, and the number of its keys
@@ -135,7 +140,7 @@ func parseMonitor(line string) (c redisCall, ok bool) {
 	if len(words) > 1 {
 		c.key = words[1]
 	}
-	return c, true
+	return c
 }
 
 // Keys of redisstore: records, and queues that the gateway looks at on its own.

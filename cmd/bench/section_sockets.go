@@ -167,7 +167,8 @@ func (s *stage) socketMemory(start func() (*process, error), n int, each map[str
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		defer holder.stop()
-		if err := s.pause(2 * settle); err != nil {
+		// The last message came back just now; see quiet for what has to follow.
+		if err := s.pause(quiet); err != nil {
 			return err
 		}
 		read[i], _ = resident(p.pid)

@@ -11,6 +11,12 @@ import (
 // settle is how long a process is left alone before its memory is read.
 const settle = 500 * time.Millisecond
 
+// quiet is how long, where memory as such is the figure, nothing happens before
+// it is read. The gateway collects its garbage in a quiet moment, which it knows
+// of within about two seconds; read earlier, the figure would hold what starting
+// or opening connections threw away.
+const quiet = 3 * time.Second
+
 // pause waits, but not longer than the run lasts.
 func (s *stage) pause(d time.Duration) error {
 	select {
@@ -30,7 +36,7 @@ func measureStart(s *stage, r *report) error {
 			return err
 		}
 		until = append(until, float64(time.Since(p.started).Microseconds()))
-		err = s.pause(settle)
+		err = s.pause(quiet)
 		now, _ := resident(p.pid)
 		memory, anonymous = append(memory, float64(now)), append(anonymous, float64(ownMemory(p.pid)))
 		p.stop()

@@ -33,14 +33,15 @@ type stage struct {
 	dir       string // everything that is written
 	processes []*process
 
-	app    *process
-	wechat *wechattest.Server
-	redis  *process // nil without redis-server
-	secret [32]byte
-	binary string // the gateway
-	listen string // its address, the same for each gateway of the run: sessions are bound to the public URL
-	admin  string
-	cookie string // of somebody who is logged in, "wxgate=…"
+	app     *process
+	wechat  *wechattest.Server
+	redis   *process // nil without redis-server
+	storeAt string   // where gateways find Redis, if not at its own address
+	secret  [32]byte
+	binary  string // the gateway
+	listen  string // its address, the same for each gateway of the run: sessions are bound to the public URL
+	admin   string
+	cookie  string // of somebody who is logged in, "wxgate=…"
 }
 
 // newStage starts what every section needs, a login included.
@@ -135,7 +136,11 @@ func (s *stage) startRedis() error {
 }
 
 func (s *stage) storeURL() string {
-	if s.redis != nil {
+	switch {
+	case s.redis == nil:
+	case s.storeAt != "":
+		return "redis://" + s.storeAt
+	default:
 		return "redis://" + s.redis.addr
 	}
 	return "bolt:" + filepath.Join(s.dir, "wxgate.db")

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"time"
 )
 
 // minGrowth is by how much the heap grows, at least, before it is collected. A
@@ -26,23 +28,78 @@ var collectLess = sync.OnceFunc(func() {
 type pace struct{ _ *pace }
 
 func afterCollection(*pace) {
-	live, percent := gcState()
-	if want := growth(live); want != percent {
+	now := readHeap()
+	if want := growth(now.live); want != now.percent {
 		debug.SetGCPercent(want)
 	}
 	runtime.SetFinalizer(&pace{}, afterCollection)
 }
 
-// gcState is how many bytes outlived the last collection, and by how many
-// percent the heap may grow until the next.
-func gcState() (live uint64, percent int) {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
+// heap is the state of the garbage collector.
+type heap struct {
+	live      uint64 // bytes that outlived the last collection
+	percent   int    // by how much the heap may grow until the next
+	allocated uint64 // bytes, since the start of the process
+	cycles    uint64 // collections so far
+}
+
+func readHeap() heap {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
+	}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64(), int(samples[1].Value.Uint64())
+	n := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heap{live: n(0), percent: int(n(1)), allocated: n(2), cycles: n(3)}
 }
 
 // growth is how far a heap of so many live bytes may grow, in percent.
 func growth(live uint64) int {
 	const usual = 100
 	return max(usual, int(minGrowth*100/max(live, 1<<20)))
+}
+
+const (
+	lookEvery = time.Second
+	// quietly is less than what is allocated between two looks when nobody
+	// waits, worthwhile the garbage that is worth a collection then.
+	quietly    = 1 << 20
+	worthwhile = 4 << 20
+)
+
+// collectWhenQuiet gives memory back to the system in quiet moments: what a
+// peak needed would else stay for as long as the heap does not grow again.
+func collectWhenQuiet(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var watch quietWatch
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if watch.look(readHeap()) {
+				debug.FreeOSMemory()
+			}
+		}
+	}
+}
+
+// quietWatch compares looks at the heap.
+type quietWatch struct {
+	last      heap
+	collected uint64 // allocated at the last collection that it knows of
+}
+
+// look reports that this is a moment to collect.
+func (q *quietWatch) look(now heap) bool {
+	if now.cycles != q.last.cycles {
+		q.collected = q.last.allocated // or a little later
+	}
+	quiet := now.allocated-q.last.allocated < quietly
+	q.last = now
+	if !quiet || now.allocated-q.collected < worthwhile {
+		return false
+	}
+	q.collected = now.allocated
+	return true
 }

@@ -27,17 +27,41 @@ func TestCollectLess(t *testing.T) {
 		t.Helper()
 		for range 1000 {
 			runtime.GC()
-			if _, percent := gcState(); ok(percent) {
+			if ok(readHeap().percent) {
 				return
 			}
 			runtime.Gosched()
 		}
-		_, percent := gcState()
-		t.Errorf("%s heap may grow by %d %%", what, percent)
+		t.Errorf("%s heap may grow by %d %%", what, readHeap().percent)
 	}
 	waitFor("a small", func(percent int) bool { return percent > 100 })
 	large := make([]byte, 4*minGrowth)
 	waitFor("a large", func(percent int) bool { return percent == 100 })
 	runtime.KeepAlive(large)
 	waitFor("a small", func(percent int) bool { return percent > 100 })
+}
+
+func TestQuietWatch(t *testing.T) {
+	const mb = 1 << 20
+	var w quietWatch
+	for i, step := range []struct {
+		allocated, cycles uint64
+		want              bool
+		why               string
+	}{
+		{20 * mb, 1, false, "starting is no quiet moment"},
+		{20*mb + 5, 1, true, "nobody knows when the rest was collected"},
+		{20*mb + 9, 2, false, "it was just done"},
+		{60 * mb, 3, false, "a peak is on"},
+		{60*mb + 9, 3, true, "the peak is over"},
+		{60*mb + 10, 4, false, "it was just done"},
+		{61 * mb, 4, false, "so little is not worth it"},
+		{62 * mb, 4, false, "that is no quiet moment"},
+		{66 * mb, 5, false, "nor is that"},
+		{66*mb + 5, 5, true, "it is quiet, and the collection came before the last look"},
+	} {
+		if got := w.look(heap{allocated: step.allocated, cycles: step.cycles}); got != step.want {
+			t.Errorf("step %d: collects %v, but %s", i, got, step.why)
+		}
+	}
 }

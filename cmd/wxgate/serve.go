@@ -90,6 +90,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	back := &http.Server{Handler: gateway.Admin(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: quiet}
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go collectWhenQuiet(background)
 	ran := make(chan struct{})
 	go func() {
 		defer close(ran)
