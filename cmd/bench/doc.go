@@ -48,9 +48,10 @@
 // takes on an idle machine.
 //
 // Memory is resident memory. That of an idle gateway and of WebSockets is read
-// after three quiet seconds, when the gateway has collected its garbage. Of WebSockets it is what the process grew by
-// between 500 open ones and all of them, divided by their number, so that what a
-// process allocates once is not counted.
+// after three quiet seconds, when the gateway has collected its garbage. Of
+// WebSockets it is what the process grew by between 500 open ones and all of
+// them, divided by their number, so that what a process allocates once is not
+// counted.
 //
 // Run it on a machine that does nothing else, and more than once, before
 // believing a difference of a few percent.

@@ -51,7 +51,8 @@ func readCommand(b []byte) (words []string, size int, err error) {
 		if begin == 0 || err != nil {
 			return nil, 0, err
 		}
-		// Compared in this way round because a sum with such a length may overflow.
+		// Not as begin+length+2 > len(b): with a length that somebody made up, the
+		// sum overflows.
 		if length > len(b)-begin-2 {
 			return nil, 0, nil
 		}

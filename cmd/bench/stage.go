@@ -138,12 +138,11 @@ func (s *stage) startRedis() error {
 func (s *stage) storeURL() string {
 	switch {
 	case s.redis == nil:
+		return "bolt:" + filepath.Join(s.dir, "wxgate.db")
 	case s.storeAt != "":
 		return "redis://" + s.storeAt
-	default:
-		return "redis://" + s.redis.addr
 	}
-	return "bolt:" + filepath.Join(s.dir, "wxgate.db")
+	return "redis://" + s.redis.addr
 }
 
 // freeAddress finds a loopback port for programs that cannot choose one
