@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // Answers that come before the request has ended.
@@ -219,6 +223,55 @@ func TestAnswerAndRequestInTurns(t *testing.T) {
 		w.settled()
 		if line := w.records(1)[0]; !strings.Contains(line, `"in":300,`) || !strings.Contains(line, `"out":300,`) {
 			t.Error(line)
+		}
+	})
+}
+
+// patient notes what a request asks of its client's connection.
+type patient struct {
+	*httptest.ResponseRecorder
+	duplex   bool
+	deadline time.Time
+}
+
+func (p *patient) EnableFullDuplex() error           { p.duplex = true; return nil }
+func (p *patient) SetReadDeadline(t time.Time) error { p.deadline = t; return nil }
+
+// A client that is not done with its body when its answer is has some time to
+// take the answer, however little is left of the body.
+func TestUnwantedBodiesAreReadForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{metrics: NewMetrics("test", "go")}
+		begin := func() (*visit, *patient) {
+			p := &patient{ResponseRecorder: httptest.NewRecorder()}
+			v := &visit{w: p, s: s, r: httptest.NewRequest(http.MethodPost, "/", strings.NewReader("abc"))}
+			v.body = newIncoming(v, nil)
+			if !p.duplex {
+				t.Error("the body would be read before the answer is sent")
+			}
+			return v, p
+		}
+		v, p := begin()
+		v.body.Close()
+		if got := time.Until(p.deadline); got != unreadPatience {
+			t.Errorf("a Read that waits goes on for %v", got)
+		}
+		s.landed(v)
+		if got := time.Until(p.deadline); got != lingerPatience {
+			t.Errorf("the client has %v", got)
+		}
+		v, p = begin()
+		io.ReadAll(v.body)
+		v.body.Close()
+		s.landed(v)
+		if !p.deadline.IsZero() {
+			t.Error("a deadline for what has been read")
+		}
+		v, p = begin()
+		v.upgraded = true
+		s.landed(v)
+		if !p.deadline.IsZero() {
+			t.Error("a deadline for a tunnel")
 		}
 	})
 }

@@ -221,11 +221,12 @@ type counter struct {
 }
 
 // exceeds counts a call under name and tells whether there were more than limit
-// in this window.
+// in this window. A window begins with the first call in it, at no time of the
+// clock: a test must not depend on when it is run.
 func (c *call) exceeds(name string, length time.Duration, limit int) bool {
 	k := c.s.counters[name]
-	if window := c.now.Truncate(length); k == nil || !k.window.Equal(window) {
-		k = &counter{window: window}
+	if k == nil || c.now.Sub(k.window) >= length {
+		k = &counter{window: c.now}
 		c.s.counters[name] = k
 	}
 	k.n++
