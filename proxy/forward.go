@@ -127,6 +127,9 @@ func (s *Server) passBack(v *visit, res *http.Response) error {
 		}
 		h[name] = values
 	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http would guess one that the app did not mean
+	}
 	for name := range res.Trailer {
 		h["Trailer"] = append(h["Trailer"], name)
 	}

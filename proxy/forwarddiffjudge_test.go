@@ -34,8 +34,8 @@ import (
 //     header, the standard proxy repeats the header there.
 //   - The app's 100 stays here. HTTP/1.0 has no interim answers.
 //   - An answer of unknown length that is there at once is measured by net/http,
-//     or its type is guessed, unless it was flushed before; in the standard
-//     proxy a timer decides that.
+//     unless it was flushed before; in the standard proxy a timer decides that.
+//   - The type of an answer is not guessed where the app names none.
 
 // reservedName tells the names that are taken out of every request.
 func reservedName(name string) bool {
@@ -199,7 +199,12 @@ func (d *trials) answerHeader(q *trial, side int, o outcome) (out []string) {
 			line = strings.Replace(line, map[int]string{throughOurs: "http://" + d.host, throughStock: "http://" + d.app[throughStock]}[side], "http://{app}", 1)
 		case side == throughStock && name == "Cache-Control" && !cached && pragma:
 			continue
-		case !q.length && (name == "Content-Length" || name == "Transfer-Encoding" || name == "Content-Type" && !typed):
+		case name == "Content-Type" && !typed:
+			if side == throughOurs {
+				d.t.Errorf("trial %d: the client was sent %q", q.n, line)
+			}
+			continue
+		case !q.length && (name == "Content-Length" || name == "Transfer-Encoding"):
 			continue
 		case !q.length && q.minor == 0 && name == "Connection":
 			continue // with a length it can go on

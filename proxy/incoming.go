@@ -23,8 +23,6 @@ type incoming struct {
 }
 
 func newIncoming(v *visit, trailer http.Header) *incoming {
-	// Else net/http would read all of the body before it sends an answer.
-	http.NewResponseController(v.w).EnableFullDuplex()
 	return &incoming{v: v, body: v.r.Body, trailer: trailer}
 }
 

@@ -29,7 +29,8 @@ func (v *visit) WriteHeader(status int) {
 	} else if v.status == 0 {
 		v.status = status
 		if v.body != nil && !v.body.whole.Load() {
-			// What is left of the request must not be taken for the next one.
+			// What is left of the request must not be taken for the next one,
+			// nor be read before this answer is sent.
 			v.Header()["Connection"] = connectionClose
 		}
 	}
