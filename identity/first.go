@@ -81,5 +81,6 @@ func (d *Directory) discard(ctx context.Context, key, id string) error {
 // login of another account that joins u at this moment changes the record, and the merge begins again.
 func (u *User) untold(l Login) bool {
 	return len(u.Accounts) == 1 && u.Account(l.AppID, l.OpenID) != nil && len(u.Aliases) == 0 &&
+		u.Accounts[0].FirstSeen.Equal(u.CreatedAt) && u.Accounts[0].LastSeen.Equal(u.CreatedAt) && u.Yunxin.Accid == "" &&
 		len(u.History) == 1 && u.History[0].Type == EventCreated
 }

@@ -115,7 +115,9 @@ func (s *Server) outgoing(v *visit) *http.Request {
 
 // passBack gives the app's answer to the client, or says why it cannot.
 func (s *Server) passBack(v *visit, res *http.Response) error {
-	defer res.Body.Close() // with the request's, if that is still on its way
+	// The body that answer makes of it, and the request's with it, if that is
+	// still on its way.
+	defer func() { res.Body.Close() }()
 	dropHopByHop(res.Header)
 	if err := s.answer(v, res); err != nil {
 		return err

@@ -33,6 +33,7 @@ type entry struct {
 	cur     atomic.Pointer[live]
 	used    atomic.Int64 // Unix seconds
 	over    atomic.Bool  // ended on this replica; ids are never used again
+	gone    atomic.Bool  // not found by its key any more, so nobody could end it here
 
 	renewed atomic.Int64 // Unix seconds of the last attempt to renew it
 }
@@ -71,7 +72,12 @@ func (c *entries) part(parts *[cacheParts]part, name string) *part {
 	return &parts[maphash.String(c.seed, name)%cacheParts]
 }
 
-func (c *entries) byToken(token string) *entry { return c.part(&c.tokens, token).get(token) }
+func (c *entries) byToken(token string) *entry {
+	if e := c.part(&c.tokens, token).get(token); e != nil && !e.gone.Load() {
+		return e
+	}
+	return nil
+}
 
 func (c *entries) byKey(key string) *entry { return c.part(&c.keys, key).get(key) }
 
@@ -79,8 +85,8 @@ func (c *entries) byKey(key string) *entry { return c.part(&c.keys, key).get(key
 // a token it is kept by its key alone.
 func (c *entries) keep(token string, fresh *entry, now time.Time) *entry {
 	fresh.use(now)
-	e := c.part(&c.keys, fresh.key).keep(fresh.key, fresh, now)
-	if token != "" {
+	e, kept := c.part(&c.keys, fresh.key).keep(fresh.key, fresh, now)
+	if token != "" && kept {
 		// A copy: the token may be a part of a whole request's header.
 		c.part(&c.tokens, token).keep(strings.Clone(token), e, now)
 	}
@@ -121,20 +127,20 @@ func (p *part) get(name string) *entry {
 	return p.m[name]
 }
 
-func (p *part) keep(name string, fresh *entry, now time.Time) *entry {
+func (p *part) keep(name string, fresh *entry, now time.Time) (e *entry, kept bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e := p.m[name]; e != nil {
-		return e
+	if e := p.m[name]; e != nil && !e.gone.Load() {
+		return e, true
 	}
 	if len(p.m) >= maxCached/cacheParts && p.cleared != now.Unix() {
 		p.cleared = now.Unix()
 		p.drop(now.Add(-cacheLife)) // what is asked for again would be read again
 	}
-	if len(p.m) < maxCached/cacheParts {
-		p.m[name] = fresh
+	if len(p.m) < maxCached/cacheParts || p.m[name] != nil {
+		p.m[name], kept = fresh, true
 	}
-	return fresh
+	return fresh, kept
 }
 
 // drop forgets what was not used since. The caller has the lock.
@@ -142,6 +148,9 @@ func (p *part) drop(since time.Time) {
 	limit := since.Unix()
 	for name, e := range p.m {
 		if e.used.Load() < limit {
+			if name == e.key {
+				e.gone.Store(true)
+			}
 			delete(p.m, name)
 		}
 	}

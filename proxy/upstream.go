@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"wxgate/proxy/transport"
@@ -104,8 +105,23 @@ func (a tlsApp) Exchange(r *http.Request, interim transport.Interim) (*http.Resp
 	if _, ok := r.Header["User-Agent"]; !ok {
 		r.Header["User-Agent"] = nil // or it would invent one
 	}
+	// RoundTrip may return while a goroutine of its connection is in the hook.
+	var mu sync.Mutex
+	returned := false
+	defer func() {
+		mu.Lock()
+		returned = true
+		mu.Unlock()
+	}()
 	return a.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: func(code int, h textproto.MIMEHeader) error { return interim.Interim(code, http.Header(h)) },
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if returned {
+				return nil
+			}
+			return interim.Interim(code, http.Header(h))
+		},
 	})))
 }
 

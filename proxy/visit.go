@@ -145,5 +145,5 @@ func (v *visit) detach() {
 	}
 	// Parts of the request's first line would keep the whole of it.
 	v.path = strings.Clone(v.path)
-	v.w, v.r, v.target = nil, &http.Request{Method: strings.Clone(v.r.Method)}, nil
+	v.w, v.body, v.target, v.r = nil, nil, nil, &http.Request{Method: strings.Clone(v.r.Method)}
 }

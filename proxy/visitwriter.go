@@ -50,6 +50,7 @@ func (v *visit) Interim(code int, header http.Header) error {
 	if code == http.StatusContinue || !v.r.ProtoAtLeast(1, 1) || v.body != nil && v.r.Header["Expect"] != nil && !v.body.whole.Load() {
 		return nil
 	}
+	dropHopByHop(header)
 	h := v.Header()
 	ours := maps.Clone(h)
 	clear(h)

@@ -110,12 +110,18 @@ func (m *Manager) relist(ctx context.Context, token string) error {
 		return nil // made with secrets that are not known here
 	}
 	value, found, err := m.store.Get(ctx, key)
-	if err != nil || !found {
+	if err != nil {
 		return err
 	}
-	s, err := m.alive(key, value)
-	if err != nil || s == nil {
-		return err // if it is only just being stored, it is there before the browser comes again
+	// If it is only just being stored, nobody may be left to list it then.
+	s := &Session{User: m.Hint(token), ExpiresAt: m.now().Add(m.ttl), key: key}
+	if found {
+		if s, err = m.alive(key, value); err != nil {
+			return err
+		}
+	}
+	if s == nil || s.User == "" {
+		return nil
 	}
 	l, err := m.list(ctx, s.User)
 	if err != nil || l.has(s) {

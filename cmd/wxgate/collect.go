@@ -55,13 +55,15 @@ func readHeap() heap {
 // growth is how far a heap of so many live bytes may grow, in percent.
 func growth(live uint64) int {
 	const usual = 100
-	return max(usual, int(minGrowth*100/max(live, 1<<20)))
+	// The runtime's own minimum of 4 MB grows by the same percentage.
+	return max(usual, int(minGrowth*100/max(live, 4<<20)))
 }
 
 const (
 	lookEvery = time.Second
 	// quietly is less than what is allocated between two looks when nobody
-	// waits, worthwhile the garbage that is worth a collection then.
+	// waits, worthwhile the garbage that is worth a collection then; a large
+	// heap, which costs more to look through, has to have a quarter of itself.
 	quietly    = 1 << 20
 	worthwhile = 4 << 20
 )
@@ -97,7 +99,7 @@ func (q *quietWatch) look(now heap) bool {
 	}
 	quiet := now.allocated-q.last.allocated < quietly
 	q.last = now
-	if !quiet || now.allocated-q.collected < worthwhile {
+	if !quiet || now.allocated-q.collected < max(worthwhile, now.live/4) {
 		return false
 	}
 	q.collected = now.allocated

@@ -10,7 +10,7 @@ func TestGrowth(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 3200}, {1 << 20, 3200}, {4 << 20, 800}, {32 << 20, 100}, {1 << 30, 100}} {
+	}{{0, 800}, {1 << 20, 800}, {4 << 20, 800}, {8 << 20, 400}, {32 << 20, 100}, {1 << 30, 100}} {
 		if got := growth(c.live); got != c.want {
 			t.Errorf("a heap of %d bytes may grow by %d %%, want %d", c.live, got, c.want)
 		}

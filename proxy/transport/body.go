@@ -224,9 +224,8 @@ func (b *body) Ready() bool { return b.kind == noBody || b.e.c.br.Buffered() > 0
 // Close gives up the rest of the body, and the connection with it unless the
 // rest is here already. It may be called while another goroutine reads.
 func (b *body) Close() error {
-	b.closed.Store(true)
-	if !b.mu.TryLock() {
-		b.e.finish(false) // makes the Read return
+	if b.closed.Swap(true) || !b.mu.TryLock() {
+		b.e.finish(false) // makes a Read return
 		return nil
 	}
 	defer b.mu.Unlock()

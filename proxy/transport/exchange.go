@@ -159,7 +159,7 @@ func (e *exchange) reply(s *scratch, interim Interim) error {
 		_, err = e.c.br.Peek(1)
 	}
 	if err != nil {
-		e.silent = true
+		e.silent = !isTimeout(err) // a slow app has the request
 		return err
 	}
 	if here, _ := e.c.br.Peek(e.c.br.Buffered()); !bytes.Contains(here, []byte("\r\n\r\n")) {

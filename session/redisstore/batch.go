@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,8 +66,15 @@ func (s *Store) exchange(ctx context.Context, op string, writes []Write, keys []
 		return err
 	}
 	// Each command has its own error; this one only tells whether to ask again, as read does.
-	if err := send(); len(writes) == 0 && connectionLost(err) && ctx.Err() == nil {
-		send()
+	failed := send()
+	if len(writes) == 0 && connectionLost(failed) && ctx.Err() == nil {
+		failed = send()
+	}
+	// A refusal of the handshake is an answer of the server to none of the commands, so go-redis leaves them without an error.
+	told := slices.ContainsFunc(sent, func(c *redis.Cmd) bool { return c.Err() != nil }) ||
+		slices.ContainsFunc(asked, func(c *redis.StringCmd) bool { return c.Err() != nil })
+	if failed != nil && !told {
+		return nil, nil, s.fault(ctx, op, failed)
 	}
 	done, values = make([]bool, len(writes)), make([][]byte, len(keys))
 	for i, cmd := range sent {

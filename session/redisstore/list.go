@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 
@@ -114,8 +115,12 @@ func (l *listing) emit(ctx context.Context, keys []string) error {
 		})
 		return err
 	}
-	if connectionLost(fetch()) {
-		fetch()
+	failed := fetch()
+	if connectionLost(failed) {
+		failed = fetch()
+	}
+	if failed != nil && !slices.ContainsFunc(values, func(c *redis.StringCmd) bool { return c.Err() != nil }) {
+		return l.store.fault(ctx, "list", failed) // see exchange
 	}
 	for i, key := range keys {
 		value, err := values[i].Bytes()
