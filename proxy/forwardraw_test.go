@@ -225,6 +225,10 @@ func (w *world) settled() {
 			left = fmt.Sprint(in, ws)
 			return false
 		}
+		if keys := w.replicas[0].streams.keys(); len(keys) != 0 {
+			left = fmt.Sprintf("streams of %q", keys)
+			return false
+		}
 		left = stacks("transport.(*upload).", "proxy.(*Server).forward(", "proxy.(*tunnel).", "proxy.(*incoming).")
 		return left == ""
 	})

@@ -45,22 +45,26 @@ func TestQuietWatch(t *testing.T) {
 	const mb = 1 << 20
 	var w quietWatch
 	for i, step := range []struct {
-		allocated, cycles uint64
-		want              bool
-		why               string
+		allocated, cycles, live uint64
+		want                    bool
+		why                     string
 	}{
-		{20 * mb, 1, false, "starting is no quiet moment"},
-		{20*mb + 5, 1, true, "nobody knows when the rest was collected"},
-		{20*mb + 9, 2, false, "it was just done"},
-		{60 * mb, 3, false, "a peak is on"},
-		{60*mb + 9, 3, true, "the peak is over"},
-		{60*mb + 10, 4, false, "it was just done"},
-		{61 * mb, 4, false, "so little is not worth it"},
-		{62 * mb, 4, false, "that is no quiet moment"},
-		{66 * mb, 5, false, "nor is that"},
-		{66*mb + 5, 5, true, "it is quiet, and the collection came before the last look"},
+		{20 * mb, 1, 0, false, "starting is no quiet moment"},
+		{20*mb + 5, 1, 0, true, "nobody knows when the rest was collected"},
+		{20*mb + 9, 2, 0, false, "it was just done"},
+		{60 * mb, 3, 0, false, "a peak is on"},
+		{60*mb + 9, 3, 0, true, "the peak is over"},
+		{60*mb + 10, 4, 0, false, "it was just done"},
+		{61 * mb, 4, 0, false, "so little is not worth it"},
+		{62 * mb, 4, 0, false, "that is no quiet moment"},
+		{66 * mb, 5, 0, false, "nor is that"},
+		{66*mb + 5, 5, 0, true, "it is quiet, and the collection came before the last look"},
+		{90 * mb, 5, 100 * mb, false, "a peak is on"},
+		{90*mb + 5, 5, 100 * mb, false, "less than a quarter of a large heap is not worth it"},
+		{92 * mb, 5, 100 * mb, false, "that is no quiet moment"},
+		{92*mb + 5, 5, 100 * mb, true, "a quarter is"},
 	} {
-		if got := w.look(heap{allocated: step.allocated, cycles: step.cycles}); got != step.want {
+		if got := w.look(heap{allocated: step.allocated, cycles: step.cycles, live: step.live}); got != step.want {
 			t.Errorf("step %d: collects %v, but %s", i, got, step.why)
 		}
 	}
