@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -117,7 +116,6 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, opts *serveOption
 	if platform := cfg.ComponentAppID.Value; platform != "" {
 		runs = append(runs, "platform", platform, "mapped_hosts", len(cfg.ComponentAccounts.Value))
 	}
-	debug.FreeOSMemory() // starting took more than running does
 	log.Info("wxgate runs", runs...)
 	if opts.started != nil {
 		opts.started()
