@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -73,6 +76,9 @@ func TestMostWithin(t *testing.T) {
 // What is taken was sent before take was called, all of it, and once.
 func TestWatch(t *testing.T) {
 	if !onPath("redis-server") {
+		if slices.Contains(strings.Split(os.Getenv("WXGATE_TEST_REQUIRE"), ","), "redis") {
+			t.Fatal("no redis-server on PATH, and WXGATE_TEST_REQUIRE asks for it")
+		}
 		t.Skip("redis-server is not on PATH")
 	}
 	s := bareStage(t)

@@ -43,23 +43,17 @@ func newConn(p *pool, nc net.Conn) *conn {
 
 // close closes the connection and gives up its place in the pool, once.
 func (c *conn) close() {
-	if c.closed.Swap(true) {
-		return
+	if !c.closed.Swap(true) {
+		c.Conn.Close()
+		c.pool.free()
 	}
-	c.Conn.Close()
-	c.pool.mu.Lock()
-	c.pool.leave()
-	c.pool.mu.Unlock()
 }
 
 // release gives up the place of a connection that is not HTTP's any more.
 func (c *conn) release() {
-	if c.closed.Swap(true) {
-		return
+	if !c.closed.Swap(true) {
+		c.pool.free()
 	}
-	c.pool.mu.Lock()
-	c.pool.leave()
-	c.pool.mu.Unlock()
 }
 
 // quiet reports that the app has neither closed an idle connection nor sent

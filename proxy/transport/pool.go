@@ -92,9 +92,7 @@ func (p *pool) dial(ctx context.Context) (*conn, error) {
 	cfg := &p.t.cfg
 	nc, err := cfg.Dial(ctx, cfg.Network, cfg.Address)
 	if err != nil {
-		p.mu.Lock()
-		p.leave()
-		p.mu.Unlock()
+		p.free()
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
@@ -134,7 +132,14 @@ func (p *pool) offer(c *conn) (kept bool) {
 	return true
 }
 
-// leave gives up a place. The caller holds the lock.
+// free gives up a place.
+func (p *pool) free() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leave()
+}
+
+// leave is free for a caller that holds the lock.
 func (p *pool) leave() {
 	if first := p.waiting.Front(); first != nil {
 		p.waiting.Remove(first).(chan *conn) <- nil

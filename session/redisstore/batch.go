@@ -71,9 +71,7 @@ func (s *Store) exchange(ctx context.Context, op string, writes []Write, keys []
 		failed = send()
 	}
 	// A refusal of the handshake is an answer of the server to none of the commands, so go-redis leaves them without an error.
-	told := slices.ContainsFunc(sent, func(c *redis.Cmd) bool { return c.Err() != nil }) ||
-		slices.ContainsFunc(asked, func(c *redis.StringCmd) bool { return c.Err() != nil })
-	if failed != nil && !told {
+	if failed != nil && !anyFailed(sent) && !anyFailed(asked) {
 		return nil, nil, s.fault(ctx, op, failed)
 	}
 	done, values = make([]bool, len(writes)), make([][]byte, len(keys))
@@ -90,6 +88,10 @@ func (s *Store) exchange(ctx context.Context, op string, writes []Write, keys []
 		}
 	}
 	return done, values, nil
+}
+
+func anyFailed[C redis.Cmder](commands []C) bool {
+	return slices.ContainsFunc(commands, func(c C) bool { return c.Err() != nil })
 }
 
 func checkWrite(w Write) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"slices"
 	"strings"
 	"sync"
 
@@ -119,7 +118,7 @@ func (l *listing) emit(ctx context.Context, keys []string) error {
 	if connectionLost(failed) {
 		failed = fetch()
 	}
-	if failed != nil && !slices.ContainsFunc(values, func(c *redis.StringCmd) bool { return c.Err() != nil }) {
+	if failed != nil && !anyFailed(values) {
 		return l.store.fault(ctx, "list", failed) // see exchange
 	}
 	for i, key := range keys {
